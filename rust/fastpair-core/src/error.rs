@@ -1,0 +1,120 @@
+//! Everything that can go wrong, as data. The text a user reads is made here, once.
+
+use thiserror::Error;
+
+/// Why a computation could not be done. Indices count elements of the argument, from 0.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum Error {
+    /// An argument has a dtype that the operation cannot use.
+    #[error("{argument} has dtype {dtype}, which cannot be used here; {advice}")]
+    Dtype {
+        /// Name of the argument.
+        argument: &'static str,
+        /// The dtype seen.
+        dtype: String,
+        /// What to pass instead.
+        advice: &'static str,
+    },
+    /// Two arguments that must be equally long are not.
+    #[error("{argument} has {seen} elements but scores has {expected}; pass one entry of {argument} per score")]
+    Length {
+        /// Name of the argument.
+        argument: &'static str,
+        /// Its length.
+        seen: usize,
+        /// The length it must have.
+        expected: usize,
+    },
+    /// More than two label values.
+    #[error(
+        "labels holds more than two distinct values ({first}, {second} and {third} at index {index}); \
+         pass 0/1, -1/1 or bool labels, one class against the rest"
+    )]
+    NotBinary {
+        /// A value seen.
+        first: String,
+        /// Another one.
+        second: String,
+        /// The third one.
+        third: String,
+        /// Where the third one stands.
+        index: usize,
+    },
+    /// Two label values of which none is known to be the positive one.
+    #[error("labels holds {first} and {second}, which are neither 0/1 nor -1/1; say which is positive with pos_label=")]
+    WhichPositive {
+        /// A value seen.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// `pos_label` is none of the two values seen.
+    #[error("pos_label={pos_label} is not in labels, which holds {first} and {second}")]
+    NoSuchLabel {
+        /// The value asked for.
+        pos_label: String,
+        /// A value seen.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// A NaN where a number is needed.
+    #[error("{argument} is NaN at index {index}; {advice}")]
+    NotANumber {
+        /// Name of the argument.
+        argument: &'static str,
+        /// The first index that holds one.
+        index: usize,
+        /// How to go on.
+        advice: &'static str,
+    },
+    /// A number outside the range it must be in.
+    #[error("{argument} is {value} at index {index}; {advice}")]
+    OutOfRange {
+        /// Name of the argument.
+        argument: &'static str,
+        /// The value seen.
+        value: String,
+        /// Where it stands.
+        index: usize,
+        /// What is allowed.
+        advice: &'static str,
+    },
+    /// Scores said to be sorted are not.
+    #[error("scores is not sorted {order}: element {index} is out of order; sort the scores or drop presorted=")]
+    NotSorted {
+        /// The order promised.
+        order: &'static str,
+        /// The first element that breaks it.
+        index: usize,
+    },
+    /// An instruction-set level that does not exist or that this processor lacks.
+    #[error("FASTPAIR_ISA={wanted} is not available on this machine; choose one of: {available}")]
+    Isa {
+        /// The level asked for.
+        wanted: String,
+        /// The levels there are.
+        available: String,
+    },
+    /// The input was not the same in two passes over it.
+    #[error("the arrays were changed by another thread while they were read")]
+    Changed,
+    /// A buffer could not be allocated.
+    #[error("not enough memory for a working buffer of {bytes} bytes")]
+    OutOfMemory {
+        /// Size of the buffer.
+        bytes: usize,
+    },
+    /// Worker threads could not be started.
+    #[error("could not start {threads} worker threads; lower num_threads")]
+    Threads {
+        /// How many were wanted.
+        threads: usize,
+    },
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// The result of everything that can fail in this crate.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,125 @@
+//! What a run of scores says about its pairs, and how two runs join.
+//!
+//! If every score of `self` is below every score of `next`, the joined run wins all pairs of a positive of `next` with
+//! a negative of `self`. Joining is associative, so buckets, chunks and signs may be counted apart, on any thread, and
+//! joined from the lowest to the highest.
+
+/// Counts of a run of scores that join with those of a higher run.
+pub(crate) trait Tally: Copy + Default + Send {
+    /// This run and a higher one.
+    #[must_use]
+    fn then(self, next: Self) -> Self;
+}
+
+/// Exact pair counts of a run of scores. An AUC is `twice_u / (2 positives negatives)`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Twice the Mann-Whitney U: 2 for each positive above a negative, 1 for each tie.
+    pub twice_u: u128,
+    /// Positives.
+    pub positives: u64,
+    /// Negatives.
+    pub negatives: u64,
+}
+
+impl Counts {
+    /// A run of equal scores.
+    #[inline(always)]
+    pub fn tied(positives: u64, negatives: u64) -> Self {
+        Self { twice_u: u128::from(positives) * u128::from(negatives), positives, negatives }
+    }
+
+    /// This run and a higher one.
+    #[inline(always)]
+    #[must_use]
+    pub fn then(self, next: Self) -> Self {
+        Self {
+            twice_u: self.twice_u + next.twice_u + 2 * u128::from(next.positives) * u128::from(self.negatives),
+            positives: self.positives + next.positives,
+            negatives: self.negatives + next.negatives,
+        }
+    }
+
+    /// The area under the ROC curve; NaN if a class is missing. Rounded once (twice from 2^53 pairs on).
+    pub fn auc(&self) -> f64 {
+        if self.positives == 0 || self.negatives == 0 {
+            return f64::NAN;
+        }
+        self.twice_u as f64 / (2 * u128::from(self.positives) * u128::from(self.negatives)) as f64
+    }
+}
+
+/// Weighted pair counts: every row counts as its weight, every pair as the product of two.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Sums {
+    /// Twice the weighted U.
+    pub twice_u: f64,
+    /// Weight of the positives.
+    pub positives: f64,
+    /// Weight of the negatives.
+    pub negatives: f64,
+}
+
+impl Sums {
+    /// A run of equal scores.
+    #[inline(always)]
+    pub fn tied(positives: f64, negatives: f64) -> Self {
+        Self { twice_u: positives * negatives, positives, negatives }
+    }
+
+    /// This run and a higher one.
+    #[inline(always)]
+    #[must_use]
+    pub fn then(self, next: Self) -> Self {
+        Self {
+            twice_u: self.twice_u + next.twice_u + 2.0 * next.positives * self.negatives,
+            positives: self.positives + next.positives,
+            negatives: self.negatives + next.negatives,
+        }
+    }
+
+    /// The area under the ROC curve; NaN if a class has no weight.
+    pub fn auc(&self) -> f64 {
+        if self.positives > 0.0 && self.negatives > 0.0 {
+            (self.twice_u / (2.0 * self.positives * self.negatives)).clamp(0.0, 1.0)
+        } else {
+            f64::NAN
+        }
+    }
+}
+
+impl Tally for Counts {
+    #[inline(always)]
+    fn then(self, next: Self) -> Self {
+        Self::then(self, next)
+    }
+}
+
+impl Tally for Sums {
+    #[inline(always)]
+    fn then(self, next: Self) -> Self {
+        Self::then(self, next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joining_is_associative_and_counts_the_pairs_between() {
+        let runs = [Counts::tied(2, 3), Counts::tied(0, 5), Counts::tied(4, 0), Counts::tied(1, 1)];
+        let [a, b, c, d] = runs;
+        assert_eq!(a.then(b).then(c).then(d), a.then(b.then(c.then(d))));
+        // Two ties of 2 x 3 and 1 x 1 count half; 4 x 8 and 1 x 8 are won.
+        assert_eq!(a.then(b).then(c).then(d).twice_u, 6 + 1 + 2 * (4 * 8 + 8));
+    }
+
+    #[test]
+    fn counts_beyond_64_bits_are_exact() {
+        let half = Counts { twice_u: 0, positives: 0, negatives: 1 << 39 };
+        let all = half.then(Counts { positives: 1 << 39, ..Counts::default() });
+        assert_eq!(all.twice_u, 1 << 79);
+        assert_eq!(all.auc(), 1.0);
+    }
+}

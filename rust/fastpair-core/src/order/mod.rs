@@ -1,0 +1,13 @@
+//! The order engine: everything that needs scores in order.
+//!
+//! Rows -> keys with their label in the lowest bit -> buckets that sort in cache -> one scan per bucket -> counts that
+//! join. [`sort`] is the vector sort under it, [`auc`] the first consumer.
+
+pub mod auc;
+pub(crate) mod buckets;
+pub mod counts;
+mod few;
+mod histogram;
+mod scan;
+pub mod sort;
+mod weighted;

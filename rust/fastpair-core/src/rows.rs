@@ -1,0 +1,208 @@
+//! Scores, labels and weights side by side, read in blocks that stay in the L1 cache.
+//!
+//! This is where every kernel of the order engine gets its input: dtype, strides, byte order, label values and the NaN
+//! policy are dealt with here, and a kernel sees keys, bits and float64 weights.
+
+use crate::column::{Column, Dtype};
+use crate::error::{Error, Result};
+use crate::key::Key;
+use crate::labels::Labels;
+use crate::order::buckets::Map;
+use std::ops::Range;
+
+/// Rows in a block.
+pub(crate) const BLOCK: usize = 2048;
+
+/// Rows of a computation: a range of columns of equal length.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    scores: Column<'a>,
+    labels: Labels<'a>,
+    weights: Option<Column<'a>>,
+    /// Group of each row.
+    codes: Option<&'a [u32]>,
+    /// What the weights of negatives and of positives are multiplied by.
+    scale: [f64; 2],
+    omit_nan: bool,
+    begin: usize,
+    end: usize,
+}
+
+/// One block of rows, ready for a kernel: the first `len` entries count. What the rows lack stays empty.
+pub(crate) struct Block<K> {
+    pub len: usize,
+    pub keys: Vec<K>,
+    pub labels: Vec<u8>,
+    pub weights: Vec<f64>,
+    pub codes: Vec<u32>,
+}
+
+impl<K: Key> Block<K> {
+    /// Room for a block of these rows.
+    pub fn for_rows(rows: &Rows) -> Self {
+        let len = rows.len().min(BLOCK);
+        let weights = if rows.weights.is_some() { len } else { 0 };
+        let codes = if rows.codes.is_some() { len } else { 0 };
+        Self { len: 0, keys: vec![K::MIN; len], labels: vec![0; len], weights: vec![0.0; weights], codes: vec![0; codes] }
+    }
+
+    /// The keys of the rows.
+    pub fn keys(&self) -> &[K] {
+        &self.keys[..self.len]
+    }
+
+    /// Keys and labels of the rows.
+    pub fn pairs(&self) -> impl Iterator<Item = (K, u8)> {
+        self.keys().iter().copied().zip(self.labels.iter().copied())
+    }
+
+    /// Writes the bucket of each row. A loop of its own, which the compiler can vectorise.
+    #[inline(always)]
+    pub fn buckets<M: Map<K>>(&self, map: &M, slots: &mut [u32]) {
+        if self.codes.is_empty() {
+            slots.iter_mut().zip(self.keys()).for_each(|(slot, &key)| *slot = map.of(key, 0));
+        } else {
+            let rows = self.keys().iter().zip(&self.codes);
+            slots.iter_mut().zip(rows).for_each(|(slot, (&key, &code))| *slot = map.of(key, code));
+        }
+    }
+
+    /// Keeps the rows for which `keep` holds, in order.
+    fn compact(&mut self, keep: impl Fn(usize) -> bool) {
+        let mut kept = 0;
+        for i in 0..self.len {
+            (self.keys[kept], self.labels[kept]) = (self.keys[i], self.labels[i]);
+            if let Some(&weight) = self.weights.get(i) {
+                self.weights[kept] = weight;
+            }
+            if let Some(&code) = self.codes.get(i) {
+                self.codes[kept] = code;
+            }
+            kept += keep(i) as usize;
+        }
+        self.len = kept;
+    }
+}
+
+impl<'a> Rows<'a> {
+    /// Rows of equally long columns. Rows whose score is NaN are left out if `omit_nan`, and else an error.
+    pub fn new(scores: Column<'a>, labels: Labels<'a>, weights: Option<Column<'a>>, omit_nan: bool) -> Result<Self> {
+        let expected = scores.len();
+        let length = |argument, seen| {
+            if seen == expected { Ok(()) } else { Err(Error::Length { argument, seen, expected }) }
+        };
+        length("labels", labels.len())?;
+        length("weights", weights.map_or(expected, |w| w.len()))?;
+        Ok(Self { scores, labels, weights, codes: None, scale: [1.0; 2], omit_nan, begin: 0, end: expected })
+    }
+
+    /// The same rows in groups: row `i` is in group `codes[i]`.
+    pub(crate) fn grouped(&self, codes: &'a [u32]) -> Result<Self> {
+        if codes.len() != self.scores.len() {
+            return Err(Error::Length { argument: "groups", seen: codes.len(), expected: self.scores.len() });
+        }
+        Ok(Self { codes: Some(codes), ..*self })
+    }
+
+    /// The same rows, the weights of negatives and of positives multiplied.
+    pub(crate) fn scaled(&self, scale: [f64; 2]) -> Self {
+        Self { scale, ..*self }
+    }
+
+    /// Number of rows, those with a NaN included.
+    pub fn len(&self) -> usize {
+        self.end - self.begin
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The dtype of the scores.
+    pub fn dtype(&self) -> Dtype {
+        self.scores.dtype()
+    }
+
+    /// Whether there are weights.
+    pub fn weighted(&self) -> bool {
+        self.weights.is_some()
+    }
+
+    /// A range of these rows.
+    pub fn slice(&self, range: Range<usize>) -> Self {
+        assert!(range.start <= range.end && range.end <= self.len(), "slice of rows out of range");
+        Self { begin: self.begin + range.start, end: self.begin + range.end, ..*self }
+    }
+
+    /// Cuts the rows into `parts` ranges of nearly the same length.
+    pub fn split(&self, parts: usize) -> Vec<Self> {
+        let cut = |i: usize| (self.len() as u128 * i as u128 / parts as u128) as usize;
+        (0..parts).map(|i| self.slice(cut(i)..cut(i + 1))).collect()
+    }
+
+    /// The rows in blocks of at most [`BLOCK`].
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = Self> + use<'a> {
+        let rows = *self;
+        (0..rows.len()).step_by(BLOCK).map(move |at| rows.slice(at..(at + BLOCK).min(rows.len())))
+    }
+
+    /// The score of row `index` as a key; `None` if it is NaN.
+    pub(crate) fn key_at<K: Key>(&self, index: usize) -> Option<K> {
+        let mut key = [K::MIN];
+        let nan = self.scores.keys(self.begin + index, &mut key);
+        if nan { None } else { Some(key[0]) }
+    }
+
+    /// Reads keys and groups of at most [`BLOCK`] rows.
+    #[inline(always)]
+    pub(crate) fn read_keys<K: Key>(&self, block: &mut Block<K>) -> Result<()> {
+        block.len = self.len();
+        if let Some(codes) = self.codes {
+            block.codes[..self.end - self.begin].copy_from_slice(&codes[self.begin..self.end]);
+        }
+        if self.scores.keys(self.begin, &mut block.keys[..self.end - self.begin]) {
+            self.drop_nan(block)?;
+        }
+        Ok(())
+    }
+
+    /// Reads all there is of at most [`BLOCK`] rows.
+    #[inline(always)]
+    pub(crate) fn read<K: Key>(&self, block: &mut Block<K>) -> Result<()> {
+        let len = self.end - self.begin;
+        self.labels.bits(self.begin, &mut block.labels[..len])?;
+        if let Some(weights) = self.weights {
+            let values = &mut block.weights[..len];
+            weights.floats(self.begin, values);
+            let bad = values.iter().fold(false, |bad, &w| bad | !(w >= 0.0 && w < f64::INFINITY));
+            if bad {
+                return Err(self.bad_weight(values));
+            }
+            if self.scale != [1.0; 2] {
+                values.iter_mut().zip(&block.labels).for_each(|(w, &label)| *w *= self.scale[label as usize & 1]);
+            }
+        }
+        self.read_keys(block)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn drop_nan<K: Key>(&self, block: &mut Block<K>) -> Result<()> {
+        if self.omit_nan {
+            block.compact(|i| !self.scores.is_nan(self.begin + i));
+            return Ok(());
+        }
+        let index = (self.begin..self.end).find(|&i| self.scores.is_nan(i)).unwrap_or(self.begin);
+        let advice = "pass nan_policy=\"omit\" to leave such rows out or \"propagate\" to get NaN";
+        Err(Error::NotANumber { argument: "scores", index, advice })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn bad_weight(&self, values: &[f64]) -> Error {
+        let i = values.iter().position(|&w| !(w >= 0.0 && w < f64::INFINITY)).unwrap_or(0);
+        let advice = "weights must be finite and not negative";
+        Error::OutOfRange { argument: "weights", value: values[i].to_string(), index: self.begin + i, advice }
+    }
+}
