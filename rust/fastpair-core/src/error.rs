@@ -80,6 +80,15 @@ pub enum Error {
         /// What is allowed.
         advice: &'static str,
     },
+    /// Weights whose products cannot be held by a float64.
+    #[error("weights are too large or too small: their products leave the range of float64; scale them to be near 1")]
+    WeightRange,
+    /// More groups than codes.
+    #[error("groups holds more than 4294967294 distinct ids; split the data by groups")]
+    TooManyGroups,
+    /// No offsets at all.
+    #[error("offsets is empty; g groups need g + 1 offsets, from 0 to the number of scores")]
+    NoOffsets,
     /// Scores said to be sorted are not.
     #[error("scores is not sorted {order}: element {index} is out of order; sort the scores or drop presorted=")]
     NotSorted {
@@ -99,6 +108,20 @@ pub enum Error {
     /// The input was not the same in two passes over it.
     #[error("the arrays were changed by another thread while they were read")]
     Changed,
+    /// An error in one series of several.
+    #[error("{error} (in series {series} of the batch, counted in C order)")]
+    InSeries {
+        /// The series, counted in C order.
+        series: usize,
+        /// What is wrong with it.
+        error: Box<Error>,
+    },
+    /// `FASTPAIR_NUM_THREADS` is no number of threads.
+    #[error("FASTPAIR_NUM_THREADS={seen} is not a number of threads; set it to 1 or more")]
+    ThreadsFromEnv {
+        /// Its value.
+        seen: String,
+    },
     /// A buffer could not be allocated.
     #[error("not enough memory for a working buffer of {bytes} bytes")]
     OutOfMemory {

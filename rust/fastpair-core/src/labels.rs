@@ -93,6 +93,15 @@ impl<'a> Labels<'a> {
         self.column.is_empty()
     }
 
+    /// All labels as 0 and 1.
+    pub fn to_bits(&self) -> Result<Vec<u8>> {
+        let mut bits = Vec::new();
+        bits.try_reserve_exact(self.len()).map_err(|_| Error::OutOfMemory { bytes: self.len() })?;
+        bits.resize(self.len(), 0);
+        self.bits(0, &mut bits)?;
+        Ok(bits)
+    }
+
     /// Writes the labels `at .. at + out.len()` as 0 and 1.
     #[inline(always)]
     pub(crate) fn bits(&self, at: usize, out: &mut [u8]) -> Result<()> {

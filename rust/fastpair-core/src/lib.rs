@@ -1,6 +1,7 @@
 //! Exact kernels for everything that compares pairs.
 pub mod column;
 pub mod error;
+pub mod groups;
 pub mod key;
 pub mod labels;
 pub mod order;

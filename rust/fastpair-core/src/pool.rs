@@ -73,12 +73,23 @@ static DEFAULT_THREADS: AtomicUsize = AtomicUsize::new(0);
 pub fn default_threads() -> usize {
     match DEFAULT_THREADS.load(Ordering::Relaxed) {
         0 => {
-            let from_env = std::env::var("FASTPAIR_NUM_THREADS").ok().and_then(|text| text.parse().ok()).filter(|&n| n > 0);
+            let from_env = threads_from_env().ok().flatten();
             let threads = from_env.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
             DEFAULT_THREADS.store(threads, Ordering::Relaxed);
             threads
         }
         threads => threads,
+    }
+}
+
+/// What `FASTPAIR_NUM_THREADS` says, if anything.
+pub fn threads_from_env() -> Result<Option<usize>> {
+    match std::env::var("FASTPAIR_NUM_THREADS") {
+        Ok(text) if !text.is_empty() => match text.trim().parse() {
+            Ok(threads) if threads > 0 => Ok(Some(threads)),
+            _ => Err(Error::ThreadsFromEnv { seen: text }),
+        },
+        _ => Ok(None),
     }
 }
 

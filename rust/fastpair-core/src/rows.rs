@@ -21,8 +21,6 @@ pub struct Rows<'a> {
     weights: Option<Column<'a>>,
     /// Group of each row.
     codes: Option<&'a [u32]>,
-    /// What the weights of negatives and of positives are multiplied by.
-    scale: [f64; 2],
     omit_nan: bool,
     begin: usize,
     end: usize,
@@ -93,7 +91,7 @@ impl<'a> Rows<'a> {
         };
         length("labels", labels.len())?;
         length("weights", weights.map_or(expected, |w| w.len()))?;
-        Ok(Self { scores, labels, weights, codes: None, scale: [1.0; 2], omit_nan, begin: 0, end: expected })
+        Ok(Self { scores, labels, weights, codes: None, omit_nan, begin: 0, end: expected })
     }
 
     /// The same rows in groups: row `i` is in group `codes[i]`.
@@ -102,11 +100,6 @@ impl<'a> Rows<'a> {
             return Err(Error::Length { argument: "groups", seen: codes.len(), expected: self.scores.len() });
         }
         Ok(Self { codes: Some(codes), ..*self })
-    }
-
-    /// The same rows, the weights of negatives and of positives multiplied.
-    pub(crate) fn scaled(&self, scale: [f64; 2]) -> Self {
-        Self { scale, ..*self }
     }
 
     /// Number of rows, those with a NaN included.
@@ -147,6 +140,29 @@ impl<'a> Rows<'a> {
         (0..rows.len()).step_by(BLOCK).map(move |at| rows.slice(at..(at + BLOCK).min(rows.len())))
     }
 
+    /// The groups that hold a row whose score is NaN: true at their code.
+    pub(crate) fn groups_with_nan(&self, groups: usize) -> Vec<bool> {
+        let mut with_nan = vec![false; groups];
+        let codes = self.codes.unwrap_or_default();
+        for (i, &code) in codes.iter().enumerate().take(self.end).skip(self.begin) {
+            with_nan[code as usize] |= self.scores.is_nan(i);
+        }
+        with_nan
+    }
+
+    /// The first row whose score is below (or above, if `descending`) the one before it, rows with NaN aside.
+    pub(crate) fn first_out_of_order<K: Key>(&self, descending: bool) -> usize {
+        let keys = (0..self.len()).filter_map(|i| Some((i, self.key_at::<K>(i)?)));
+        let mut previous = None;
+        for (i, key) in keys {
+            if previous.is_some_and(|previous| if descending { key > previous } else { key < previous }) {
+                return self.begin + i;
+            }
+            previous = Some(key);
+        }
+        self.begin
+    }
+
     /// The score of row `index` as a key; `None` if it is NaN.
     pub(crate) fn key_at<K: Key>(&self, index: usize) -> Option<K> {
         let mut key = [K::MIN];
@@ -178,9 +194,6 @@ impl<'a> Rows<'a> {
             let bad = values.iter().fold(false, |bad, &w| bad | !(w >= 0.0 && w < f64::INFINITY));
             if bad {
                 return Err(self.bad_weight(values));
-            }
-            if self.scale != [1.0; 2] {
-                values.iter_mut().zip(&block.labels).for_each(|(w, &label)| *w *= self.scale[label as usize & 1]);
             }
         }
         self.read_keys(block)

@@ -9,6 +9,7 @@
 use super::buckets::{Buckets, GroupHalves, Halves, Map};
 use super::counts::{Counts, Sums, Tally};
 use super::histogram;
+use super::presorted;
 use super::sort::SortKey;
 use super::sort::distribute::{Histogram, Record, distribute, histograms};
 use super::weighted::Weighted;
@@ -28,6 +29,15 @@ const MANY_BUCKETS: usize = 1024;
 /// Samples for each bucket: enough for buckets of half to twice the size aimed at.
 const SAMPLES_PER_BUCKET: usize = 4;
 
+/// The order in which scores already are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presorted {
+    /// The lowest first.
+    Ascending,
+    /// The highest first.
+    Descending,
+}
+
 /// Exact pair counts of all rows.
 pub fn count_pairs(rows: &Rows, context: &Context) -> Result<Counts> {
     match rows.dtype().size() {
@@ -42,7 +52,18 @@ pub fn sum_pairs(rows: &Rows, context: &Context) -> Result<Sums> {
     match rows.dtype().size() {
         8 => join::<u64, Weighted<u64>>(rows, context),
         _ => join::<u32, Weighted<u32>>(rows, context),
-    }
+    }?
+    .checked()
+}
+
+/// Exact pair counts of rows that are sorted by score.
+pub fn count_presorted(rows: &Rows, order: Presorted, context: &Context) -> Result<Counts> {
+    presorted::tally(rows, order, context, |_, _| 1)
+}
+
+/// Weighted pair sums of rows that are sorted by score.
+pub fn sum_presorted(rows: &Rows, order: Presorted, context: &Context) -> Result<Sums> {
+    presorted::tally(rows, order, context, |weights, i| weights[i]).and_then(Sums::checked)
 }
 
 /// Exact pair counts of each of `groups` groups; row `i` is in group `codes[i]`.
@@ -58,7 +79,15 @@ pub fn sum_pairs_by_group(rows: &Rows, codes: &[u32], groups: usize, context: &C
     match rows.dtype().size() {
         8 => by_group::<u64, Weighted<u64>>(rows, codes, groups, context),
         _ => by_group::<u32, Weighted<u32>>(rows, codes, groups, context),
-    }
+    }?
+    .into_iter()
+    .map(Sums::checked)
+    .collect()
+}
+
+/// Which groups hold a row whose score is NaN.
+pub fn groups_with_nan(rows: &Rows, codes: &[u32], groups: usize) -> Result<Vec<bool>> {
+    Ok(rows.grouped(codes)?.groups_with_nan(groups))
 }
 
 fn join<K: SortKey, R: Record<K>>(rows: &Rows, context: &Context) -> Result<R::Tally> {

@@ -4,11 +4,50 @@
 //! a negative of `self`. Joining is associative, so buckets, chunks and signs may be counted apart, on any thread, and
 //! joined from the lowest to the highest.
 
+use crate::error::{Error, Result};
+use std::ops::AddAssign;
+
 /// Counts of a run of scores that join with those of a higher run.
 pub(crate) trait Tally: Copy + Default + Send {
+    /// What a row adds to its class: 1 or its weight.
+    type Amount: Copy + Default + AddAssign;
+    /// A run of equal scores.
+    fn tied(positives: Self::Amount, negatives: Self::Amount) -> Self;
     /// This run and a higher one.
     #[must_use]
     fn then(self, next: Self) -> Self;
+    /// The same pairs with the names of the classes exchanged.
+    #[must_use]
+    fn exchanged(self) -> Self;
+}
+
+/// Tallies rows that come in ascending order.
+pub(crate) struct Ascending<K, T: Tally> {
+    tally: T,
+    /// The run of ties that the last row belongs to, its negatives first.
+    run: [T::Amount; 2],
+    current: Option<K>,
+}
+
+impl<K: Copy + PartialEq, T: Tally> Ascending<K, T> {
+    pub fn new() -> Self {
+        Self { tally: T::default(), run: Default::default(), current: None }
+    }
+
+    /// Adds a row whose score is not below that of the last.
+    #[inline(always)]
+    pub fn push(&mut self, key: K, label: u8, amount: T::Amount) {
+        if self.current != Some(key) {
+            self.tally = self.tally.then(T::tied(self.run[1], self.run[0]));
+            (self.run, self.current) = (Default::default(), Some(key));
+        }
+        self.run[(label & 1) as usize] += amount;
+    }
+
+    /// The tally of all rows.
+    pub fn finish(self) -> T {
+        self.tally.then(T::tied(self.run[1], self.run[0]))
+    }
 }
 
 /// Exact pair counts of a run of scores. An AUC is `twice_u / (2 positives negatives)`.
@@ -23,21 +62,9 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// A run of equal scores.
-    #[inline(always)]
-    pub fn tied(positives: u64, negatives: u64) -> Self {
-        Self { twice_u: u128::from(positives) * u128::from(negatives), positives, negatives }
-    }
-
-    /// This run and a higher one.
-    #[inline(always)]
-    #[must_use]
-    pub fn then(self, next: Self) -> Self {
-        Self {
-            twice_u: self.twice_u + next.twice_u + 2 * u128::from(next.positives) * u128::from(self.negatives),
-            positives: self.positives + next.positives,
-            negatives: self.negatives + next.negatives,
-        }
+    /// The numbers as weighted sums in which every weight is 1.
+    pub fn to_sums(&self) -> Sums {
+        Sums { twice_u: self.twice_u as f64, positives: self.positives as f64, negatives: self.negatives as f64 }
     }
 
     /// The area under the ROC curve; NaN if a class is missing. Rounded once (twice from 2^53 pairs on).
@@ -61,23 +88,6 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// A run of equal scores.
-    #[inline(always)]
-    pub fn tied(positives: f64, negatives: f64) -> Self {
-        Self { twice_u: positives * negatives, positives, negatives }
-    }
-
-    /// This run and a higher one.
-    #[inline(always)]
-    #[must_use]
-    pub fn then(self, next: Self) -> Self {
-        Self {
-            twice_u: self.twice_u + next.twice_u + 2.0 * next.positives * self.negatives,
-            positives: self.positives + next.positives,
-            negatives: self.negatives + next.negatives,
-        }
-    }
-
     /// The area under the ROC curve; NaN if a class has no weight.
     pub fn auc(&self) -> f64 {
         if self.positives > 0.0 && self.negatives > 0.0 {
@@ -86,19 +96,56 @@ impl Sums {
             f64::NAN
         }
     }
+
+    /// Fails if the products of the weights have left the range of float64.
+    pub fn checked(self) -> Result<Self> {
+        let product = self.positives * self.negatives;
+        let lost = self.positives > 0.0 && self.negatives > 0.0 && product < f64::MIN_POSITIVE / f64::EPSILON;
+        if lost || !(2.0 * product).is_finite() || !self.twice_u.is_finite() { Err(Error::WeightRange) } else { Ok(self) }
+    }
 }
 
 impl Tally for Counts {
+    type Amount = u64;
+
+    #[inline(always)]
+    fn tied(positives: u64, negatives: u64) -> Self {
+        Self { twice_u: u128::from(positives) * u128::from(negatives), positives, negatives }
+    }
+
     #[inline(always)]
     fn then(self, next: Self) -> Self {
-        Self::then(self, next)
+        Self {
+            twice_u: self.twice_u + next.twice_u + 2 * u128::from(next.positives) * u128::from(self.negatives),
+            positives: self.positives + next.positives,
+            negatives: self.negatives + next.negatives,
+        }
+    }
+
+    fn exchanged(self) -> Self {
+        Self { positives: self.negatives, negatives: self.positives, ..self }
     }
 }
 
 impl Tally for Sums {
+    type Amount = f64;
+
+    #[inline(always)]
+    fn tied(positives: f64, negatives: f64) -> Self {
+        Self { twice_u: positives * negatives, positives, negatives }
+    }
+
     #[inline(always)]
     fn then(self, next: Self) -> Self {
-        Self::then(self, next)
+        Self {
+            twice_u: self.twice_u + next.twice_u + 2.0 * next.positives * self.negatives,
+            positives: self.positives + next.positives,
+            negatives: self.negatives + next.negatives,
+        }
+    }
+
+    fn exchanged(self) -> Self {
+        Self { positives: self.negatives, negatives: self.positives, ..self }
     }
 }
 

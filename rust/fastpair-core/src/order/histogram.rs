@@ -1,7 +1,7 @@
 //! Pair counts of scores with at most 65,536 distinct keys: count each key, then join the counts in order. No sort,
 //! one pass, O(n + 65,536), at most 1 MiB.
 
-use super::counts::Counts;
+use super::counts::{Counts, Tally};
 use crate::error::{Error, Result};
 use crate::pool::Context;
 use crate::rows::{Block, Rows};

@@ -4,10 +4,12 @@
 //! join. [`sort`] is the vector sort under it, [`auc`] the first consumer.
 
 pub mod auc;
+pub mod batch;
 pub(crate) mod buckets;
 pub mod counts;
 mod few;
 mod histogram;
+mod presorted;
 mod scan;
 pub mod sort;
 mod weighted;

@@ -117,6 +117,7 @@ fn run_length(len: usize, inside: impl Fn(usize) -> bool) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::counts::Tally;
 
     /// Ties of every length, across the borders of pieces too.
     #[test]

@@ -4,7 +4,7 @@
 //! runs in which the key was cut short are put right afterwards. Equal scores keep their input order, so the sums are
 //! added in one fixed order whatever the number of threads.
 
-use super::counts::Sums;
+use super::counts::{Ascending, Sums};
 use super::sort::distribute::Record;
 use super::sort::{SortKey, sort};
 use crate::error::{Error, Result};
@@ -30,8 +30,8 @@ impl<K: Key> Weighted<K> {
     }
 
     #[inline(always)]
-    fn is_positive(self) -> bool {
-        self.bits() >> 63 == 1
+    fn label(self) -> u8 {
+        (self.bits() >> 63) as u8
     }
 }
 
@@ -46,22 +46,13 @@ impl<K: SortKey> Record<K> for Weighted<K> {
 
     fn tally(bucket: &mut [Self], context: &Context) -> Result<Sums> {
         let places = ascending(bucket, context)?;
-        Ok(sum_ordered(places.iter().map(|&place| bucket[place as usize])))
-    }
-}
-
-/// Adds up rows in ascending order of their keys, a run of ties at a time.
-#[inline(always)]
-pub(crate) fn sum_ordered<K: Key>(rows: impl Iterator<Item = Weighted<K>>) -> Sums {
-    let (mut sums, mut run, mut current) = (Sums::default(), [0.0; 2], None);
-    for row in rows {
-        if current != Some(row.key) {
-            sums = sums.then(Sums::tied(run[1], run[0]));
-            (run, current) = ([0.0; 2], Some(row.key));
+        let mut sums = Ascending::new();
+        for place in places {
+            let row = bucket[place as usize];
+            sums.push(row.key, row.label(), row.weight());
         }
-        run[row.is_positive() as usize] += row.weight();
+        Ok(sums.finish())
     }
-    sums.then(Sums::tied(run[1], run[0]))
 }
 
 /// The places of the rows in ascending order of (key, place).

@@ -1,0 +1,30 @@
+"""Everything that compares pairs: exact, fast, and the same answer everywhere.
+
+The map:
+
+* `fastpair.metrics`: `auc`, `gauc` (also here at the top).
+* `fastpair.show_config`, `fastpair.set_num_threads`, `fastpair.get_num_threads`: how it runs.
+* `fastpair.errors`: `UndefinedMetricWarning`.
+
+Arrays go in (numpy, or anything that becomes a numpy array without leaving the host), numpy values come out. The work is
+done by kernels in Rust (`fastpair._core`), which choose the best instructions of the processor when the package is
+imported; ``FASTPAIR_ISA`` and ``FASTPAIR_NUM_THREADS`` override the choice.
+"""
+
+from fastpair import errors, metrics
+from fastpair._config import __version__, get_num_threads, set_num_threads, show_config
+from fastpair.errors import UndefinedMetricWarning
+from fastpair.metrics import GroupedAuc, auc, gauc
+
+__all__ = [
+    "GroupedAuc",
+    "UndefinedMetricWarning",
+    "__version__",
+    "auc",
+    "errors",
+    "gauc",
+    "get_num_threads",
+    "metrics",
+    "set_num_threads",
+    "show_config",
+]

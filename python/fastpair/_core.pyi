@@ -1,0 +1,54 @@
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "__version__",
+    "auc",
+    "auc_by_group",
+    "available_isas",
+    "codes_from_offsets",
+    "group_codes",
+    "group_codes_of_bytes",
+    "isa",
+    "num_threads",
+    "set_isa",
+    "set_num_threads",
+    "sort",
+]
+
+_Array = npt.NDArray[Any]
+_Floats = npt.NDArray[np.float64]
+_Codes = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uintp]]
+
+__version__: Final[str]
+
+def auc(
+    scores: _Array,
+    labels: _Array,
+    weights: _Array | None,
+    pos_label: float | None,
+    nan_policy: str,
+    presorted: str | None,
+    num_threads: int | None,
+) -> tuple[_Floats, int]: ...
+def auc_by_group(
+    scores: _Array,
+    labels: _Array,
+    codes: npt.NDArray[np.uint32],
+    groups: int,
+    weights: _Array | None,
+    pos_label: float | None,
+    nan_policy: str,
+    num_threads: int | None,
+) -> tuple[_Floats, _Floats, _Floats, int]: ...
+def group_codes(groups: _Array) -> _Codes: ...
+def group_codes_of_bytes(bytes: npt.NDArray[np.uint8], width: int) -> _Codes: ...
+def codes_from_offsets(offsets: npt.NDArray[np.int64], rows: int) -> npt.NDArray[np.uint32]: ...
+def sort(keys: npt.NDArray[np.uint32] | npt.NDArray[np.uint64]) -> None: ...
+def isa() -> str: ...
+def set_isa(name: str) -> None: ...
+def available_isas() -> list[str]: ...
+def num_threads() -> int: ...
+def set_num_threads(threads: int) -> None: ...

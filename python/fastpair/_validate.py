@@ -1,0 +1,57 @@
+"""Checks of arguments that several functions share. Messages name the argument, what was seen, and what to do."""
+
+import operator
+from typing import Any, SupportsIndex
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["along_last_axis", "check_num_threads", "companion"]
+
+
+def check_num_threads(num_threads: SupportsIndex | None) -> int | None:
+    """Return `num_threads` as an int of at least 1, or None."""
+    if num_threads is None:
+        return None
+    try:
+        threads = operator.index(num_threads)
+    except TypeError:
+        raise TypeError(f"num_threads must be an integer or None, not {num_threads!r}") from None
+    if threads < 1:
+        raise ValueError(f"num_threads must be at least 1, not {threads}")
+    return threads
+
+
+def along_last_axis(array: npt.NDArray[Any], axis: SupportsIndex, argument: str) -> npt.NDArray[Any]:
+    """View `array` with `axis` moved to the end."""
+    if array.ndim == 0:
+        raise ValueError(f"{argument} is a single value ({array!r}); pass an array of at least one dimension")
+    index = operator.index(axis)
+    if not -array.ndim <= index < array.ndim:
+        raise ValueError(f"axis={index} is out of range: {argument} has {array.ndim} dimensions")
+    return array if index in (-1, array.ndim - 1) else np.moveaxis(array, index, -1)
+
+
+def companion(
+    array: npt.NDArray[Any], scores: npt.NDArray[Any], axis: SupportsIndex, argument: str
+) -> npt.NDArray[Any]:
+    """View `array`, which has one entry for each of `scores` or one for each along `axis`, with `axis` at the end.
+
+    `scores` already has its axis at the end.
+    """
+    if array.ndim == 1 and array.shape[0] == scores.shape[-1]:
+        return array
+    if array.ndim == scores.ndim > 1:
+        moved = along_last_axis(array, axis, argument)
+        if moved.shape == scores.shape:
+            return moved
+    if array.ndim == scores.ndim == 1:
+        raise ValueError(
+            f"{argument} has {array.shape[0]} elements but scores has {scores.shape[0]}; "
+            f"pass one entry of {argument} per score"
+        )
+    hint = "; did you mean scores.ravel()?" if scores.ndim == 2 and 1 in scores.shape else ""
+    raise ValueError(
+        f"{argument} has shape {array.shape}, which does not go with scores: pass shape ({scores.shape[-1]},), one "
+        f"entry for each score along axis={operator.index(axis)}, or the shape of scores{hint}"
+    )

@@ -1,0 +1,135 @@
+//! Group ids of any kind become dense codes 0, 1, 2, .. in the order in which the ids first appear.
+//!
+//! Integers of a range not much wider than the number of rows are looked up in a table, others and strings in a hash
+//! map. O(n) time; 4 bytes a row, and a table of at most 16 bytes a row.
+
+use crate::column::{Column, with_element};
+use crate::error::{Error, Result};
+use crate::key::{Element, Key};
+use hashbrown::HashMap;
+
+/// Rows in groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Groups {
+    /// The group of each row.
+    pub codes: Vec<u32>,
+    /// The first row of each group.
+    pub first_rows: Vec<usize>,
+}
+
+/// No code: also the limit of the number of groups.
+const NONE: u32 = u32::MAX;
+
+/// Codes under construction.
+struct Coder {
+    groups: Groups,
+}
+
+impl Coder {
+    fn new(rows: usize) -> Result<Self> {
+        let mut codes = Vec::new();
+        codes.try_reserve_exact(rows).map_err(|_| Error::OutOfMemory { bytes: 4 * rows })?;
+        Ok(Self { groups: Groups { codes, first_rows: Vec::new() } })
+    }
+
+    /// Gives the next row the code in `slot`, or a new one.
+    #[inline(always)]
+    fn push(&mut self, slot: &mut u32) -> Result<()> {
+        if *slot == NONE {
+            *slot = self.groups.first_rows.len() as u32;
+            if *slot == NONE {
+                return Err(Error::TooManyGroups);
+            }
+            self.groups.first_rows.push(self.groups.codes.len());
+        }
+        self.groups.codes.push(*slot);
+        Ok(())
+    }
+}
+
+impl Groups {
+    /// Groups of rows with equal integer ids.
+    pub fn from_ids(ids: Column) -> Result<Self> {
+        with_element!(ids.dtype(), T => Self::from_ids_as::<T>(ids))
+    }
+
+    fn from_ids_as<T: Element>(ids: Column) -> Result<Self> {
+        let (mut low, mut high) = (u64::MAX, 0);
+        ids.for_each(0, ids.len(), |_, id: T| (low, high) = (low.min(id.key().to_u64()), high.max(id.key().to_u64())));
+        let mut coder = Coder::new(ids.len())?;
+        let mut status = Ok(());
+        if high.saturating_sub(low) <= 4 * ids.len() as u64 + 1024 {
+            let mut table = vec![NONE; high.saturating_sub(low) as usize + 1];
+            ids.for_each(0, ids.len(), |_, id: T| {
+                // An id outside the range means that another thread changes the array.
+                let slot = table.get_mut(id.key().to_u64().wrapping_sub(low) as usize).ok_or(Error::Changed);
+                status = std::mem::replace(&mut status, Ok(())).and(slot.and_then(|slot| coder.push(slot)));
+            });
+        } else {
+            let mut table = HashMap::new();
+            ids.for_each(0, ids.len(), |_, id: T| {
+                let pushed = coder.push(table.entry(id.key().to_u64()).or_insert(NONE));
+                status = std::mem::replace(&mut status, Ok(())).and(pushed);
+            });
+        }
+        status.map(|()| coder.groups)
+    }
+
+    /// Groups of rows with equal bytes, `width` to a row.
+    pub fn from_bytes(bytes: &[u8], width: usize) -> Result<Self> {
+        let rows = bytes.len() / width.max(1);
+        let mut coder = Coder::new(rows)?;
+        let mut table: HashMap<&[u8], u32> = HashMap::new();
+        for id in bytes.chunks_exact(width.max(1)) {
+            coder.push(table.entry(id).or_insert(NONE))?;
+        }
+        Ok(coder.groups)
+    }
+
+    /// Group `i` is the rows `offsets[i] .. offsets[i + 1]`. The offsets must begin at 0, end at `rows` and not decrease.
+    pub fn codes_from_offsets(offsets: &[usize], rows: usize) -> Result<Vec<u32>> {
+        let advice = "offsets must begin with 0, end with the number of scores and never decrease";
+        let bad = |index: usize, value: usize| Error::OutOfRange { argument: "offsets", value: value.to_string(), index, advice };
+        match offsets {
+            [] => return Err(Error::NoOffsets),
+            [first, ..] if *first != 0 => return Err(bad(0, *first)),
+            [.., last] if *last != rows => return Err(bad(offsets.len() - 1, *last)),
+            _ => {}
+        }
+        if let Some(i) = offsets.windows(2).position(|w| w[1] < w[0]) {
+            return Err(bad(i + 1, offsets[i + 1]));
+        }
+        if offsets.len() > NONE as usize {
+            return Err(Error::TooManyGroups);
+        }
+        let mut codes = Coder::new(rows)?.groups.codes;
+        for (code, bounds) in offsets.windows(2).enumerate() {
+            codes.resize(bounds[1], code as u32);
+        }
+        Ok(codes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_follow_the_order_of_first_appearance() {
+        let expected = Groups { codes: vec![0, 1, 0, 2, 1], first_rows: vec![0, 1, 3] };
+        assert_eq!(Groups::from_ids(Column::from_slice(&[7i64, -3, 7, 0, -3])), Ok(expected.clone()));
+        let sparse = [u64::MAX, 0, u64::MAX, 1 << 40, 0];
+        assert_eq!(Groups::from_ids(Column::from_slice(&sparse)), Ok(expected.clone()));
+        assert_eq!(Groups::from_bytes(b"abcdabxycd", 2), Ok(expected));
+        assert_eq!(Groups::from_ids(Column::from_slice::<u8>(&[])).unwrap().first_rows, []);
+    }
+
+    #[test]
+    fn offsets_are_checked_and_expanded() {
+        assert_eq!(Groups::codes_from_offsets(&[0, 2, 2, 5], 5), Ok(vec![0, 0, 2, 2, 2]));
+        assert_eq!(Groups::codes_from_offsets(&[0], 0), Ok(vec![]));
+        for bad in [&[][..], &[1, 5], &[0, 4], &[0, 3, 2, 5]] {
+            assert!(Groups::codes_from_offsets(bad, 5).is_err());
+        }
+    }
+}
