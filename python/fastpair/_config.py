@@ -21,8 +21,10 @@ def set_num_threads(num_threads: int) -> None:
 
     Raises
     ------
-    TypeError, ValueError
-        If it is no integer, or below 1.
+    TypeError
+        If it is no integer.
+    ValueError
+        If it is below 1.
 
     Examples
     --------

@@ -109,7 +109,7 @@ def auc(
     .. math:: \\mathrm{AUC} = \\frac{1}{P N} \\sum_{i,j} [p_i > q_j] + \\tfrac12 [p_i = q_j] .
 
     Twice the sum is an integer, counted exactly (in 128 bits) and divided once. Weighted sums are float64, added in one
-    fixed order; products of weights that leave its range are an error.
+    fixed order.
 
     Cost: O(n log n), O(n) for scores of at most 16 bits and for presorted ones. Extra memory: the bytes of the scores
     (n times 4, or 8 for 64-bit scores) and at most 2 MiB; at most 1 MiB for scores of at most 16 bits; none that grows
@@ -150,7 +150,8 @@ def auc(
         except ValueError as error:
             raise _with_swap_hint(error, values) from None
         if undefined:
-            _warn_undefined(undefined, result.size, "series", values.shape[-1])
+            where = "" if values.ndim == 1 else f" in {undefined} of {result.size} series"
+            _warn_undefined(where, values.shape[-1])
         return result[0] if values.ndim == 1 else result.reshape(values.shape[:-1])
     if presorted is not None:
         raise ValueError(f"presorted={presorted!r} cannot be used with groups; drop it, groups are sorted anyway")
@@ -164,7 +165,7 @@ def auc(
         )
         total += undefined
     if total:
-        _warn_undefined(total, by_group.size, "groups", values.shape[-1])
+        _warn_undefined(f" in {total} of {by_group.size} groups", values.shape[-1])
     return GroupedAuc(by_group, parsed.ids) if return_groups else by_group
 
 
@@ -214,8 +215,12 @@ def gauc(
 
     Raises
     ------
-    TypeError, ValueError, MemoryError
+    TypeError
+        As `auc`.
+    ValueError
         As `auc`; also if neither or both of groups and offsets are given, or an option is unknown.
+    MemoryError
+        As `auc`.
 
     Warns
     -----
@@ -365,8 +370,7 @@ def _choice(argument: str, seen: object, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{argument} must be one of {', '.join(map(repr, choices))}, not {seen!r}")
 
 
-def _warn_undefined(count: int, total: int, what: str, rows: int) -> None:
+def _warn_undefined(where: str, rows: int) -> None:
     """Warn from the caller of `auc`."""
     reason = "there are no scores" if rows == 0 else "only one class is present (or has weight)"
-    where = "" if total == 1 else f" in {count} of {total} {what}"
     warnings.warn(f"AUC is undefined{where}: {reason}; the result is NaN", UndefinedMetricWarning, stacklevel=3)

@@ -41,19 +41,58 @@ impl Dtype {
 macro_rules! with_element {
     ($dtype:expr, $t:ident => $body:expr) => {
         match $dtype {
-            $crate::column::Dtype::Bool => { type $t = $crate::key::Bool; $body }
-            $crate::column::Dtype::I8 => { type $t = i8; $body }
-            $crate::column::Dtype::I16 => { type $t = i16; $body }
-            $crate::column::Dtype::I32 => { type $t = i32; $body }
-            $crate::column::Dtype::I64 => { type $t = i64; $body }
-            $crate::column::Dtype::U8 => { type $t = u8; $body }
-            $crate::column::Dtype::U16 => { type $t = u16; $body }
-            $crate::column::Dtype::U32 => { type $t = u32; $body }
-            $crate::column::Dtype::U64 => { type $t = u64; $body }
-            $crate::column::Dtype::F16 => { type $t = ::half::f16; $body }
-            $crate::column::Dtype::Bf16 => { type $t = ::half::bf16; $body }
-            $crate::column::Dtype::F32 => { type $t = f32; $body }
-            $crate::column::Dtype::F64 => { type $t = f64; $body }
+            $crate::column::Dtype::Bool => {
+                type $t = $crate::key::Bool;
+                $body
+            }
+            $crate::column::Dtype::I8 => {
+                type $t = i8;
+                $body
+            }
+            $crate::column::Dtype::I16 => {
+                type $t = i16;
+                $body
+            }
+            $crate::column::Dtype::I32 => {
+                type $t = i32;
+                $body
+            }
+            $crate::column::Dtype::I64 => {
+                type $t = i64;
+                $body
+            }
+            $crate::column::Dtype::U8 => {
+                type $t = u8;
+                $body
+            }
+            $crate::column::Dtype::U16 => {
+                type $t = u16;
+                $body
+            }
+            $crate::column::Dtype::U32 => {
+                type $t = u32;
+                $body
+            }
+            $crate::column::Dtype::U64 => {
+                type $t = u64;
+                $body
+            }
+            $crate::column::Dtype::F16 => {
+                type $t = ::half::f16;
+                $body
+            }
+            $crate::column::Dtype::Bf16 => {
+                type $t = ::half::bf16;
+                $body
+            }
+            $crate::column::Dtype::F32 => {
+                type $t = f32;
+                $body
+            }
+            $crate::column::Dtype::F64 => {
+                type $t = f64;
+                $body
+            }
         }
     };
 }
@@ -87,7 +126,14 @@ impl<'a> Column<'a> {
     ///
     /// # Panics
     /// If an element lies outside `bytes`.
-    pub fn new(bytes: &'a [u8], first: usize, stride: isize, len: usize, dtype: Dtype, swapped: bool) -> Self {
+    pub fn new(
+        bytes: &'a [u8],
+        first: usize,
+        stride: isize,
+        len: usize,
+        dtype: Dtype,
+        swapped: bool,
+    ) -> Self {
         if len > 0 {
             let last = first as i128 + stride as i128 * (len as i128 - 1);
             let end = bytes.len() as i128 - dtype.size() as i128;
@@ -141,7 +187,10 @@ impl<'a> Column<'a> {
             match bytemuck::try_cast_slice::<u8, T>(bytes) {
                 Ok(values) => values.iter().enumerate().for_each(|(i, &value)| each(i, value)),
                 Err(_) => {
-                    bytes.chunks_exact(size).enumerate().for_each(|(i, b)| each(i, bytemuck::pod_read_unaligned(b)));
+                    bytes
+                        .chunks_exact(size)
+                        .enumerate()
+                        .for_each(|(i, b)| each(i, bytemuck::pod_read_unaligned(b)));
                 }
             }
         } else {

@@ -55,7 +55,9 @@ impl Groups {
 
     fn from_ids_as<T: Element>(ids: Column) -> Result<Self> {
         let (mut low, mut high) = (u64::MAX, 0);
-        ids.for_each(0, ids.len(), |_, id: T| (low, high) = (low.min(id.key().to_u64()), high.max(id.key().to_u64())));
+        ids.for_each(0, ids.len(), |_, id: T| {
+            (low, high) = (low.min(id.key().to_u64()), high.max(id.key().to_u64()))
+        });
         let mut coder = Coder::new(ids.len())?;
         let mut status = Ok(());
         if high.saturating_sub(low) <= 4 * ids.len() as u64 + 1024 {
@@ -89,7 +91,12 @@ impl Groups {
     /// Group `i` is the rows `offsets[i] .. offsets[i + 1]`. The offsets must begin at 0, end at `rows` and not decrease.
     pub fn codes_from_offsets(offsets: &[usize], rows: usize) -> Result<Vec<u32>> {
         let advice = "offsets must begin with 0, end with the number of scores and never decrease";
-        let bad = |index: usize, value: usize| Error::OutOfRange { argument: "offsets", value: value.to_string(), index, advice };
+        let bad = |index: usize, value: usize| Error::OutOfRange {
+            argument: "offsets",
+            value: value.to_string(),
+            index,
+            advice,
+        };
         match offsets {
             [] => return Err(Error::NoOffsets),
             [first, ..] if *first != 0 => return Err(bad(0, *first)),

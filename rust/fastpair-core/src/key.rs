@@ -11,7 +11,14 @@ use std::ops::{BitAnd, Shr, Sub};
 
 /// An unsigned integer that stands for a score.
 pub trait Key:
-    Pod + Ord + Send + Sync + std::fmt::Debug + Sub<Output = Self> + BitAnd<Output = Self> + Shr<u32, Output = Self>
+    Pod
+    + Ord
+    + Send
+    + Sync
+    + std::fmt::Debug
+    + Sub<Output = Self>
+    + BitAnd<Output = Self>
+    + Shr<u32, Output = Self>
 {
     /// Width in bits.
     const BITS: u32;
@@ -216,9 +223,31 @@ mod tests {
     #[test]
     fn floats_and_integers_order_like_their_values() {
         let tiny = f32::from_bits(1);
-        keys_order_like_values(&[f32::NEG_INFINITY, f32::MIN, -1.0, -tiny, -0.0, 0.0, tiny, 1.0, 1.0 + f32::EPSILON, f32::INFINITY]);
+        keys_order_like_values(&[
+            f32::NEG_INFINITY,
+            f32::MIN,
+            -1.0,
+            -tiny,
+            -0.0,
+            0.0,
+            tiny,
+            1.0,
+            1.0 + f32::EPSILON,
+            f32::INFINITY,
+        ]);
         let tiny = f64::from_bits(1);
-        keys_order_like_values(&[f64::NEG_INFINITY, f64::MIN, -1.0, -tiny, -0.0, 0.0, tiny, 1.0, f64::MAX, f64::INFINITY]);
+        keys_order_like_values(&[
+            f64::NEG_INFINITY,
+            f64::MIN,
+            -1.0,
+            -tiny,
+            -0.0,
+            0.0,
+            tiny,
+            1.0,
+            f64::MAX,
+            f64::INFINITY,
+        ]);
         keys_order_like_values(&[i64::MIN, -1, 0, 1, (1 << 53) + 1, i64::MAX]);
         keys_order_like_values(&[i32::MIN, -1, 0, 1, i32::MAX]);
         keys_order_like_values(&[i16::MIN, -1, 0, 1, i16::MAX]);

@@ -124,7 +124,11 @@ impl<'a> Labels<'a> {
             third |= !is_first & (value != other);
             out[i] = (is_first == positive) as u8;
         });
-        if third { Err(third_value::<T>(&self.column, at, self.other).expect("a third value")) } else { Ok(()) }
+        if third {
+            Err(third_value::<T>(&self.column, at, self.other).expect("a third value"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -180,4 +184,3 @@ fn third_value<T: Element>(column: &Column, at: usize, other: Option<usize>) -> 
         index,
     }))
 }
-

@@ -58,7 +58,12 @@ impl Context<'_> {
     }
 
     /// Applies `each` to the items, on at most `threads` threads; the results are in the order of the items.
-    pub fn map<T: Send, R: Send>(&self, threads: usize, items: Vec<T>, each: impl Fn(T) -> R + Send + Sync) -> Result<Vec<R>> {
+    pub fn map<T: Send, R: Send>(
+        &self,
+        threads: usize,
+        items: Vec<T>,
+        each: impl Fn(T) -> R + Send + Sync,
+    ) -> Result<Vec<R>> {
         if threads <= 1 || items.len() <= 1 {
             return Ok(items.into_iter().map(each).collect());
         }
@@ -74,7 +79,8 @@ pub fn default_threads() -> usize {
     match DEFAULT_THREADS.load(Ordering::Relaxed) {
         0 => {
             let from_env = threads_from_env().ok().flatten();
-            let threads = from_env.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+            let threads =
+                from_env.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
             DEFAULT_THREADS.store(threads, Ordering::Relaxed);
             threads
         }

@@ -7,7 +7,6 @@ use crate::column::{Column, Dtype};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::labels::Labels;
-use crate::order::buckets::Map;
 use std::ops::Range;
 
 /// Rows in a block.
@@ -21,6 +20,8 @@ pub struct Rows<'a> {
     weights: Option<Column<'a>>,
     /// Group of each row.
     codes: Option<&'a [u32]>,
+    /// What the weights of each class of each group are multiplied by: see [`Rows::weight_scales`].
+    scales: Option<&'a [[f64; 2]]>,
     omit_nan: bool,
     begin: usize,
     end: usize,
@@ -41,7 +42,13 @@ impl<K: Key> Block<K> {
         let len = rows.len().min(BLOCK);
         let weights = if rows.weights.is_some() { len } else { 0 };
         let codes = if rows.codes.is_some() { len } else { 0 };
-        Self { len: 0, keys: vec![K::MIN; len], labels: vec![0; len], weights: vec![0.0; weights], codes: vec![0; codes] }
+        Self {
+            len: 0,
+            keys: vec![K::MIN; len],
+            labels: vec![0; len],
+            weights: vec![0.0; weights],
+            codes: vec![0; codes],
+        }
     }
 
     /// The keys of the rows.
@@ -52,17 +59,6 @@ impl<K: Key> Block<K> {
     /// Keys and labels of the rows.
     pub fn pairs(&self) -> impl Iterator<Item = (K, u8)> {
         self.keys().iter().copied().zip(self.labels.iter().copied())
-    }
-
-    /// Writes the bucket of each row. A loop of its own, which the compiler can vectorise.
-    #[inline(always)]
-    pub fn buckets<M: Map<K>>(&self, map: &M, slots: &mut [u32]) {
-        if self.codes.is_empty() {
-            slots.iter_mut().zip(self.keys()).for_each(|(slot, &key)| *slot = map.of(key, 0));
-        } else {
-            let rows = self.keys().iter().zip(&self.codes);
-            slots.iter_mut().zip(rows).for_each(|(slot, (&key, &code))| *slot = map.of(key, code));
-        }
     }
 
     /// Keeps the rows for which `keep` holds, in order.
@@ -84,14 +80,19 @@ impl<K: Key> Block<K> {
 
 impl<'a> Rows<'a> {
     /// Rows of equally long columns. Rows whose score is NaN are left out if `omit_nan`, and else an error.
-    pub fn new(scores: Column<'a>, labels: Labels<'a>, weights: Option<Column<'a>>, omit_nan: bool) -> Result<Self> {
+    pub fn new(
+        scores: Column<'a>,
+        labels: Labels<'a>,
+        weights: Option<Column<'a>>,
+        omit_nan: bool,
+    ) -> Result<Self> {
         let expected = scores.len();
         let length = |argument, seen| {
             if seen == expected { Ok(()) } else { Err(Error::Length { argument, seen, expected }) }
         };
         length("labels", labels.len())?;
         length("weights", weights.map_or(expected, |w| w.len()))?;
-        Ok(Self { scores, labels, weights, codes: None, omit_nan, begin: 0, end: expected })
+        Ok(Self { scores, labels, weights, codes: None, scales: None, omit_nan, begin: 0, end: expected })
     }
 
     /// The same rows in groups: row `i` is in group `codes[i]`.
@@ -100,6 +101,29 @@ impl<'a> Rows<'a> {
             return Err(Error::Length { argument: "groups", seen: codes.len(), expected: self.scores.len() });
         }
         Ok(Self { codes: Some(codes), ..*self })
+    }
+
+    /// The same rows with their weights multiplied.
+    pub(crate) fn scaled(&self, scales: &'a [[f64; 2]]) -> Self {
+        Self { scales: Some(scales), ..*self }
+    }
+
+    /// Powers of two that bring the largest weight of each class of each group near 1. No AUC depends on them, and
+    /// products of weights so scaled cannot leave the range of float64.
+    pub(crate) fn weight_scales(&self, groups: usize) -> Result<Vec<[f64; 2]>> {
+        let mut largest = vec![[0f64; 2]; groups];
+        let mut block = Block::<u64>::for_rows(self);
+        for part in self.blocks() {
+            part.read(&mut block)?;
+            for (i, &label) in block.labels[..block.len].iter().enumerate() {
+                let group = block.codes.get(i).map_or(0, |&code| code as usize);
+                let largest = &mut largest[group][label as usize & 1];
+                *largest = largest.max(block.weights[i]);
+            }
+        }
+        // The exponent of a subnormal is cut: 2^1000 times the smallest one is large enough.
+        let scale = |weight: f64| 2f64.powi((1023 - (weight.to_bits() >> 52) as i32).clamp(-1000, 1000));
+        Ok(largest.into_iter().map(|[negative, positive]| [scale(negative), scale(positive)]).collect())
     }
 
     /// Number of rows, those with a NaN included.
@@ -194,6 +218,12 @@ impl<'a> Rows<'a> {
             let bad = values.iter().fold(false, |bad, &w| bad | !(w >= 0.0 && w < f64::INFINITY));
             if bad {
                 return Err(self.bad_weight(values));
+            }
+            if let Some(scales) = self.scales {
+                for (i, weight) in values.iter_mut().enumerate() {
+                    let group = self.codes.map_or(0, |codes| codes[self.begin + i] as usize);
+                    *weight *= scales[group][block.labels[i] as usize & 1];
+                }
             }
         }
         self.read_keys(block)

@@ -69,8 +69,10 @@ pub fn auc_by_group<'py>(
         return Err(PyValueError::new_err("codes must be below groups"));
     }
     let batch = input.batch();
-    let (values, sums) = run(py, codes.len(), num_threads, |context| batch.aucs_by_group(codes, groups, context))?;
-    let (positives, negatives): (Vec<f64>, Vec<f64>) = sums.iter().map(|sum| (sum.positives, sum.negatives)).unzip();
+    let (values, sums) =
+        run(py, codes.len(), num_threads, |context| batch.aucs_by_group(codes, groups, context))?;
+    let (positives, negatives): (Vec<f64>, Vec<f64>) =
+        sums.iter().map(|sum| (sum.positives, sum.negatives)).unzip();
     let (values, undefined) = floats(py, values);
     Ok((values, positives.into_pyarray(py), negatives.into_pyarray(py), undefined))
 }
@@ -89,7 +91,11 @@ pub fn group_codes<'py>(py: Python<'py>, groups: Bound<'py, PyUntypedArray>) -> 
 
 /// The codes of ids of `width` bytes each.
 #[pyfunction]
-pub fn group_codes_of_bytes<'py>(py: Python<'py>, bytes: PyReadonlyArray1<'py, u8>, width: usize) -> PyResult<Codes<'py>> {
+pub fn group_codes_of_bytes<'py>(
+    py: Python<'py>,
+    bytes: PyReadonlyArray1<'py, u8>,
+    width: usize,
+) -> PyResult<Codes<'py>> {
     let bytes = bytes.as_slice()?;
     let groups = run(py, bytes.len() / width.max(1), Some(1), |_| Groups::from_bytes(bytes, width))?;
     Ok((groups.codes.into_pyarray(py), groups.first_rows.into_pyarray(py)))
@@ -104,7 +110,10 @@ pub fn codes_from_offsets<'py>(
 ) -> PyResult<Bound<'py, PyArray1<u32>>> {
     let offsets = offsets.as_slice()?;
     if let Some(index) = offsets.iter().position(|&offset| offset < 0) {
-        return Err(PyValueError::new_err(format!("offsets is {} at index {index}; offsets count rows", offsets[index])));
+        return Err(PyValueError::new_err(format!(
+            "offsets is {} at index {index}; offsets count rows",
+            offsets[index]
+        )));
     }
     let offsets: Vec<usize> = offsets.iter().map(|&offset| offset as usize).collect();
     Ok(run(py, rows, Some(1), |_| Groups::codes_from_offsets(&offsets, rows))?.into_pyarray(py))

@@ -49,11 +49,10 @@ pub fn count_pairs(rows: &Rows, context: &Context) -> Result<Counts> {
 
 /// Weighted pair sums of all rows.
 pub fn sum_pairs(rows: &Rows, context: &Context) -> Result<Sums> {
-    match rows.dtype().size() {
+    in_range(rows, |rows| match rows.dtype().size() {
         8 => join::<u64, Weighted<u64>>(rows, context),
         _ => join::<u32, Weighted<u32>>(rows, context),
-    }?
-    .checked()
+    })
 }
 
 /// Exact pair counts of rows that are sorted by score.
@@ -63,26 +62,47 @@ pub fn count_presorted(rows: &Rows, order: Presorted, context: &Context) -> Resu
 
 /// Weighted pair sums of rows that are sorted by score.
 pub fn sum_presorted(rows: &Rows, order: Presorted, context: &Context) -> Result<Sums> {
-    presorted::tally(rows, order, context, |weights, i| weights[i]).and_then(Sums::checked)
+    in_range(rows, |rows| presorted::tally(rows, order, context, |weights, i| weights[i]))
+}
+
+/// Sums of scaled weights, if those of the weights as they are leave the range of float64. Their AUC is the same.
+fn in_range(rows: &Rows, sum: impl Fn(&Rows) -> Result<Sums>) -> Result<Sums> {
+    let sums = sum(rows)?;
+    if sums.out_of_range() { sum(&rows.scaled(&rows.weight_scales(1)?)) } else { Ok(sums) }
 }
 
 /// Exact pair counts of each of `groups` groups; row `i` is in group `codes[i]`.
-pub fn count_pairs_by_group(rows: &Rows, codes: &[u32], groups: usize, context: &Context) -> Result<Vec<Counts>> {
+pub fn count_pairs_by_group(
+    rows: &Rows,
+    codes: &[u32],
+    groups: usize,
+    context: &Context,
+) -> Result<Vec<Counts>> {
     match rows.dtype().size() {
         8 => by_group::<u64, u64>(rows, codes, groups, context),
         _ => by_group::<u32, u32>(rows, codes, groups, context),
     }
 }
 
-/// Weighted pair sums of each of `groups` groups; row `i` is in group `codes[i]`.
-pub fn sum_pairs_by_group(rows: &Rows, codes: &[u32], groups: usize, context: &Context) -> Result<Vec<Sums>> {
-    match rows.dtype().size() {
+/// AUC and weighted sums of each of `groups` groups; row `i` is in group `codes[i]`.
+pub fn sum_pairs_by_group(
+    rows: &Rows,
+    codes: &[u32],
+    groups: usize,
+    context: &Context,
+) -> Result<Vec<(f64, Sums)>> {
+    let sum = |rows: &Rows| match rows.dtype().size() {
         8 => by_group::<u64, Weighted<u64>>(rows, codes, groups, context),
         _ => by_group::<u32, Weighted<u32>>(rows, codes, groups, context),
-    }?
-    .into_iter()
-    .map(Sums::checked)
-    .collect()
+    };
+    let with_auc = |sums: Sums| (sums.auc(), sums);
+    let sums = sum(rows)?;
+    if !sums.iter().any(Sums::out_of_range) {
+        return Ok(sums.into_iter().map(with_auc).collect());
+    }
+    let scales = rows.grouped(codes)?.weight_scales(groups)?;
+    let scaled = sum(&rows.scaled(&scales))?;
+    Ok(scaled.iter().zip(scales).map(|(sums, scale)| (sums.auc(), sums.unscaled(scale))).collect())
 }
 
 /// Which groups hold a row whose score is NaN.
@@ -102,7 +122,12 @@ fn join<K: SortKey, R: Record<K>>(rows: &Rows, context: &Context) -> Result<R::T
     Ok(tallies.into_iter().fold(R::Tally::default(), Tally::then))
 }
 
-fn by_group<K: SortKey, R: Record<K>>(rows: &Rows, codes: &[u32], groups: usize, context: &Context) -> Result<Vec<R::Tally>> {
+fn by_group<K: SortKey, R: Record<K>>(
+    rows: &Rows,
+    codes: &[u32],
+    groups: usize,
+    context: &Context,
+) -> Result<Vec<R::Tally>> {
     let rows = rows.grouped(codes)?;
     let map = GroupHalves { groups };
     // Each thread needs a cursor for every bucket: many small groups are spread by one.
@@ -125,7 +150,8 @@ fn tallies<K: SortKey, R: Record<K>, M: Map<K>>(
 fn sampled_map<K: SortKey>(rows: &Rows) -> Buckets<K> {
     let wanted = (rows.len() / BUCKET_ROWS).clamp(1, MANY_BUCKETS);
     // Places scattered by a multiplicative hash: no period of the data meets them, and every run takes the same.
-    let place = |i: u64| ((u128::from(i.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * rows.len() as u128) >> 64) as usize;
+    let place =
+        |i: u64| ((u128::from(i.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * rows.len() as u128) >> 64) as usize;
     let draws = (SAMPLES_PER_BUCKET * wanted) as u64;
     let mut sample: Vec<K> = (1..=draws).filter_map(|i| rows.key_at(place(i))).collect();
     sample.sort_unstable();

@@ -76,7 +76,8 @@ impl<K: Key> Buckets<K> {
         let (mut count, mut shared) = (2, 0);
         let mut at = sample.partition_point(|key| key.to_u64() < low);
         for (i, cell) in cells.iter_mut().enumerate() {
-            let end = at + sample[at..].partition_point(|key| (key.to_u64() >> cell_shift) - first_cell <= i as u64);
+            let end = at
+                + sample[at..].partition_point(|key| (key.to_u64() >> cell_shift) - first_cell <= i as u64);
             let inside = end - at;
             at = end;
             if shared >= per_bucket || (shared > 0 && (i as i128 == middle || inside >= 2 * per_bucket)) {
@@ -132,7 +133,8 @@ mod tests {
     fn check(mut sample: Vec<u64>, wanted: usize) {
         sample.sort_unstable();
         let buckets = Buckets::from_sample(&sample, wanted);
-        let mut probes: Vec<u64> = sample.iter().flat_map(|&k| [k.saturating_sub(1), k, k.saturating_add(1)]).collect();
+        let mut probes: Vec<u64> =
+            sample.iter().flat_map(|&k| [k.saturating_sub(1), k, k.saturating_add(1)]).collect();
         probes.extend([0, 1, (1 << 63) - 1, 1 << 63, u64::MAX]);
         probes.sort_unstable();
         let of: Vec<u32> = probes.iter().map(|&key| buckets.of(key, 0)).collect();

@@ -4,7 +4,6 @@
 //! a negative of `self`. Joining is associative, so buckets, chunks and signs may be counted apart, on any thread, and
 //! joined from the lowest to the highest.
 
-use crate::error::{Error, Result};
 use std::ops::AddAssign;
 
 /// Counts of a run of scores that join with those of a higher run.
@@ -64,7 +63,11 @@ pub struct Counts {
 impl Counts {
     /// The numbers as weighted sums in which every weight is 1.
     pub fn to_sums(&self) -> Sums {
-        Sums { twice_u: self.twice_u as f64, positives: self.positives as f64, negatives: self.negatives as f64 }
+        Sums {
+            twice_u: self.twice_u as f64,
+            positives: self.positives as f64,
+            negatives: self.negatives as f64,
+        }
     }
 
     /// The area under the ROC curve; NaN if a class is missing. Rounded once (twice from 2^53 pairs on).
@@ -97,11 +100,20 @@ impl Sums {
         }
     }
 
-    /// Fails if the products of the weights have left the range of float64.
-    pub fn checked(self) -> Result<Self> {
+    /// Whether a product of weights has left the range of float64.
+    pub(crate) fn out_of_range(&self) -> bool {
         let product = self.positives * self.negatives;
         let lost = self.positives > 0.0 && self.negatives > 0.0 && product < f64::MIN_POSITIVE / f64::EPSILON;
-        if lost || !(2.0 * product).is_finite() || !self.twice_u.is_finite() { Err(Error::WeightRange) } else { Ok(self) }
+        lost || !(2.0 * product).is_finite() || !self.twice_u.is_finite()
+    }
+
+    /// The sums of unscaled weights, but for the pairs, whose sum would be out of range.
+    pub(crate) fn unscaled(&self, [negative, positive]: [f64; 2]) -> Self {
+        Self {
+            twice_u: self.twice_u,
+            positives: self.positives / positive,
+            negatives: self.negatives / negative,
+        }
     }
 }
 
@@ -116,7 +128,9 @@ impl Tally for Counts {
     #[inline(always)]
     fn then(self, next: Self) -> Self {
         Self {
-            twice_u: self.twice_u + next.twice_u + 2 * u128::from(next.positives) * u128::from(self.negatives),
+            twice_u: self.twice_u
+                + next.twice_u
+                + 2 * u128::from(next.positives) * u128::from(self.negatives),
             positives: self.positives + next.positives,
             negatives: self.negatives + next.negatives,
         }

@@ -26,7 +26,9 @@ pub(crate) fn count_pairs(rows: &Rows, context: &Context) -> Result<Counts> {
         at += part.len();
         if threads == 2 {
             let tasks = part.split(2).into_iter().zip(&mut tables).collect();
-            let count = |(rows, table): (Rows, &mut Vec<u64>)| simd::call(context.isa, Fill { rows, tables: [table, &mut []], context });
+            let count = |(rows, table): (Rows, &mut Vec<u64>)| {
+                simd::call(context.isa, Fill { rows, tables: [table, &mut []], context })
+            };
             context.map(2, tasks, count)?.into_iter().collect::<Result<()>>()?;
         } else {
             let [first, second] = &mut tables[..] else { unreachable!("two tables") };

@@ -41,7 +41,10 @@ impl<K: Key> Op for CountPositives<'_, K> {
     type Out = u64;
     #[inline(always)]
     fn run<L: Level>(self) -> u64 {
-        self.0.chunks(PIECE).map(|keys| u64::from(keys.iter().fold(0u32, |sum, key| sum + key.label() as u32))).sum()
+        self.0
+            .chunks(PIECE)
+            .map(|keys| u64::from(keys.iter().fold(0u32, |sum, key| sum + key.label() as u32)))
+            .sum()
     }
 }
 

@@ -79,7 +79,10 @@ impl Vector for U32x8 {
     unsafe fn load_head(from: *const u32, count: usize) -> Self {
         unsafe {
             let mask = word_mask(0, count);
-            Self(_mm256_or_si256(_mm256_maskload_epi32(from.cast(), mask), _mm256_xor_si256(mask, _mm256_set1_epi32(-1))))
+            Self(_mm256_or_si256(
+                _mm256_maskload_epi32(from.cast(), mask),
+                _mm256_xor_si256(mask, _mm256_set1_epi32(-1)),
+            ))
         }
     }
 
@@ -101,8 +104,12 @@ impl Vector for U32x8 {
     #[inline(always)]
     unsafe fn zip(self, other: Self) -> (Self, Self) {
         unsafe {
-            let (low, high) = (_mm256_unpacklo_epi32(self.0, other.0), _mm256_unpackhi_epi32(self.0, other.0));
-            (Self(_mm256_permute2x128_si256::<0x20>(low, high)), Self(_mm256_permute2x128_si256::<0x31>(low, high)))
+            let (low, high) =
+                (_mm256_unpacklo_epi32(self.0, other.0), _mm256_unpackhi_epi32(self.0, other.0));
+            (
+                Self(_mm256_permute2x128_si256::<0x20>(low, high)),
+                Self(_mm256_permute2x128_si256::<0x31>(low, high)),
+            )
         }
     }
 
@@ -166,14 +173,19 @@ impl Vector for U64x4 {
 
     #[inline(always)]
     unsafe fn store_lanes(self, to: *mut u64, begin: usize, end: usize) {
-        unsafe { _mm256_maskstore_epi64(to.wrapping_sub(begin).cast(), word_mask(2 * begin, 2 * end), flip(self.0)) }
+        unsafe {
+            _mm256_maskstore_epi64(to.wrapping_sub(begin).cast(), word_mask(2 * begin, 2 * end), flip(self.0))
+        }
     }
 
     #[inline(always)]
     unsafe fn min_max(self, other: Self) -> (Self, Self) {
         unsafe {
             let greater = _mm256_cmpgt_epi64(self.0, other.0);
-            (Self(_mm256_blendv_epi8(self.0, other.0, greater)), Self(_mm256_blendv_epi8(other.0, self.0, greater)))
+            (
+                Self(_mm256_blendv_epi8(self.0, other.0, greater)),
+                Self(_mm256_blendv_epi8(other.0, self.0, greater)),
+            )
         }
     }
 
@@ -185,8 +197,12 @@ impl Vector for U64x4 {
     #[inline(always)]
     unsafe fn zip(self, other: Self) -> (Self, Self) {
         unsafe {
-            let (low, high) = (_mm256_unpacklo_epi64(self.0, other.0), _mm256_unpackhi_epi64(self.0, other.0));
-            (Self(_mm256_permute2x128_si256::<0x20>(low, high)), Self(_mm256_permute2x128_si256::<0x31>(low, high)))
+            let (low, high) =
+                (_mm256_unpacklo_epi64(self.0, other.0), _mm256_unpackhi_epi64(self.0, other.0));
+            (
+                Self(_mm256_permute2x128_si256::<0x20>(low, high)),
+                Self(_mm256_permute2x128_si256::<0x31>(low, high)),
+            )
         }
     }
 
@@ -205,4 +221,3 @@ impl Vector for U64x4 {
         }
     }
 }
-

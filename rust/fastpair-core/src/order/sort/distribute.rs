@@ -27,7 +27,12 @@ pub(crate) trait Record<K>: Copy + Send {
 pub(crate) type Histogram = Vec<usize>;
 
 /// Counts the rows of each bucket, in one part per thread.
-pub(crate) fn histograms<K: Key, M: Map<K>>(rows: &Rows, map: &M, threads: usize, context: &Context) -> Result<Vec<Histogram>> {
+pub(crate) fn histograms<K: Key, M: Map<K>>(
+    rows: &Rows,
+    map: &M,
+    threads: usize,
+    context: &Context,
+) -> Result<Vec<Histogram>> {
     let count = |part| simd::call(context.isa, Count { rows: part, map, context, key: PhantomData });
     context.map(threads, rows.split(threads), count)?.into_iter().collect()
 }
@@ -49,12 +54,23 @@ impl<K: Key, M: Map<K>> Op for Count<'_, K, M> {
         for part in self.rows.blocks() {
             self.context.check()?;
             part.read_keys(&mut block)?;
-            block.buckets(self.map, &mut slots);
+            buckets_of(&block, self.map, &mut slots);
             for &slot in &slots[..block.len] {
                 counts[slot as usize] += 1;
             }
         }
         Ok(counts)
+    }
+}
+
+/// Writes the bucket of each row. A loop of its own, which the compiler can vectorise.
+#[inline(always)]
+fn buckets_of<K: Key, M: Map<K>>(block: &Block<K>, map: &M, slots: &mut [u32]) {
+    if block.codes.is_empty() {
+        slots.iter_mut().zip(block.keys()).for_each(|(slot, &key)| *slot = map.of(key, 0));
+    } else {
+        let rows = block.keys().iter().zip(&block.codes);
+        slots.iter_mut().zip(rows).for_each(|(slot, (&key, &code))| *slot = map.of(key, code));
     }
 }
 
@@ -85,7 +101,9 @@ impl<R: Send> Distributed<R> {
                 rows_in_task = 0;
             }
         }
-        let tally = |task: Vec<&mut [R]>| task.into_iter().map(|bucket| R::tally(bucket, context)).collect::<Result<Vec<_>>>();
+        let tally = |task: Vec<&mut [R]>| {
+            task.into_iter().map(|bucket| R::tally(bucket, context)).collect::<Result<Vec<_>>>()
+        };
         let tallies = context.map(threads, tasks, tally)?;
         Ok(tallies.into_iter().collect::<Result<Vec<_>>>()?.concat())
     }
@@ -176,7 +194,7 @@ impl<K: Key, M: Map<K>, R: Record<K>> Op for Scatter<'_, K, M, R> {
         for part in self.rows.blocks() {
             self.context.check()?;
             part.read(&mut block)?;
-            block.buckets(self.map, &mut slots);
+            buckets_of(&block, self.map, &mut slots);
             let places = slots.iter().zip(block.pairs()).enumerate();
             for (i, (&slot, (key, label))) in places {
                 let record = R::of(key, label, || block.weights[i]);
