@@ -14,10 +14,9 @@ imported; ``FASTPAIR_ISA`` and ``FASTPAIR_NUM_THREADS`` override the choice.
 from fastpair import errors, metrics
 from fastpair._config import __version__, get_num_threads, set_num_threads, show_config
 from fastpair.errors import UndefinedMetricWarning
-from fastpair.metrics import GroupedAuc, auc, gauc
+from fastpair.metrics import auc, gauc
 
 __all__ = [
-    "GroupedAuc",
     "UndefinedMetricWarning",
     "__version__",
     "auc",

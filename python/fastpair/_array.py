@@ -26,6 +26,8 @@ def host_array(values: ArrayLike, argument: str) -> npt.NDArray[Any]:
     """View array-like `values` as a numpy array; `argument` names it in errors."""
     if type(values) is np.ndarray:
         return values
+    if values is None:
+        raise TypeError(f"{argument} is None; pass an array")
     if isinstance(values, np.ma.MaskedArray):
         if np.ma.is_masked(values):
             raise TypeError(

@@ -34,7 +34,7 @@ def _from_offsets(offsets: npt.NDArray[Any], rows: int) -> Groups:
         raise TypeError(f"offsets has dtype {offsets.dtype}; pass integers: where each group begins, and the end")
     if offsets.ndim != 1:
         raise ValueError(f"offsets has shape {offsets.shape}; pass one dimension of g + 1 offsets for g groups")
-    codes = _core.codes_from_offsets(np.ascontiguousarray(offsets, np.int64), rows)
+    codes = _core.codes_from_offsets(np.require(offsets, np.int64, ["C", "A"]), rows)
     return Groups(codes, np.arange(len(offsets) - 1))
 
 

@@ -16,7 +16,7 @@ def check_num_threads(num_threads: SupportsIndex | None) -> int | None:
     try:
         threads = operator.index(num_threads)
     except TypeError:
-        raise TypeError(f"num_threads must be an integer or None, not {num_threads!r}") from None
+        raise TypeError(f"num_threads must be an integer or None, not {num_threads!r} ({type(num_threads).__name__})") from None
     if threads < 1:
         raise ValueError(f"num_threads must be at least 1, not {threads}")
     return threads
@@ -26,7 +26,10 @@ def along_last_axis(array: npt.NDArray[Any], axis: SupportsIndex, argument: str)
     """View `array` with `axis` moved to the end."""
     if array.ndim == 0:
         raise ValueError(f"{argument} is a single value ({array!r}); pass an array of at least one dimension")
-    index = operator.index(axis)
+    try:
+        index = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"axis must be an integer, not {axis!r} ({type(axis).__name__})") from None
     if not -array.ndim <= index < array.ndim:
         raise ValueError(f"axis={index} is out of range: {argument} has {array.ndim} dimensions")
     return array if index in (-1, array.ndim - 1) else np.moveaxis(array, index, -1)

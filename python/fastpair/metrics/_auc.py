@@ -19,6 +19,11 @@ from fastpair.errors import UndefinedMetricWarning
 __all__ = ["GroupedAuc", "auc", "gauc"]
 
 NanPolicy: TypeAlias = Literal["raise", "omit", "propagate"]
+ORDER = (
+    "The order is auc(scores, labels), the reverse of scikit-learn's (y_true, y_score); "
+    "auc(labels=..., scores=...) is safe"
+)
+
 Label: TypeAlias = bool | int | float | str | bytes
 
 
@@ -141,6 +146,8 @@ def auc(
     weights_array = None if weights is None else companion(host_array(weights, "weights"), values, axis, "weights")
     options = (pos_label, nan_policy)
     threads = check_num_threads(num_threads)
+    _choice("nan_policy", nan_policy, ("raise", "omit", "propagate"))
+    _choice("presorted", presorted, (None, "ascending", "descending"))
     parsed = parse_groups(groups, offsets, values.shape[-1])
     if parsed is None:
         if return_groups:
@@ -154,7 +161,7 @@ def auc(
             _warn_undefined(where, values.shape[-1])
         return result[0] if values.ndim == 1 else result.reshape(values.shape[:-1])
     if presorted is not None:
-        raise ValueError(f"presorted={presorted!r} cannot be used with groups; drop it, groups are sorted anyway")
+        raise ValueError(f"presorted={presorted!r} cannot be used with groups= or offsets=; drop it, they are sorted anyway")
     by_group = np.empty((*values.shape[:-1], len(parsed.ids)))
     total = 0
     for series in np.ndindex(values.shape[:-1]):
@@ -251,11 +258,12 @@ def gauc(
     >>> fastpair.gauc(scores, clicks, users)
     np.float64(0.75)
     """
-    values = host_array(scores, "scores")
+    values = along_last_axis(host_array(scores, "scores"), -1, "scores")
     if values.ndim != 1:
         raise ValueError(f"scores has shape {values.shape}; gauc takes one dimension, auc(..., groups=) takes batches")
     labels_array, pos_label = _parse_labels(host_array(labels, "labels"), values, -1, pos_label)
     weights_array = None if weights is None else companion(host_array(weights, "weights"), values, -1, "weights")
+    _choice("nan_policy", nan_policy, ("raise", "omit", "propagate"))
     _choice("weighting", weighting, ("uniform", "size", "positives", "pairs"))
     _choice("undefined", undefined, ("skip", "nan", "half"))
     parsed = parse_groups(groups, offsets, len(values))
@@ -313,8 +321,7 @@ def _parse_labels(
     kind = labels.dtype.kind
     if scores.dtype.kind == "b" and kind in "fV":
         raise TypeError(
-            f"scores is bool and labels is {labels.dtype}: the arguments look swapped. The order is "
-            "auc(scores, labels), the reverse of scikit-learn's; auc(labels=..., scores=...) is safe"
+            f"scores is bool and labels is {labels.dtype}: the arguments look swapped. {ORDER}"
         )
     if kind in "OTUS":
         return _binarize(labels, pos_label), None
@@ -353,8 +360,7 @@ def _with_swap_hint(error: ValueError, scores: npt.NDArray[Any]) -> ValueError:
     """Say so if labels were refused and the scores look like labels."""
     if str(error).startswith("labels holds") and len(np.unique(scores)) <= 2:
         return ValueError(
-            f"{error}. The arguments look swapped: scores holds two values at most. The order is auc(scores, labels), "
-            "the reverse of scikit-learn's; auc(labels=..., scores=...) is safe"
+            f"{error}. The arguments look swapped: scores holds two values at most. {ORDER}"
         )
     return error
 
@@ -365,8 +371,8 @@ def _holds_nan(scores: npt.NDArray[Any], groups: Groups) -> npt.NDArray[np.bool_
     return np.bincount(groups.codes[nan], minlength=len(groups.ids)) > 0
 
 
-def _choice(argument: str, seen: object, choices: tuple[str, ...]) -> None:
-    if seen not in choices:
+def _choice(argument: str, seen: object, choices: tuple[str | None, ...]) -> None:
+    if not (seen is None or isinstance(seen, str)) or seen not in choices:
         raise ValueError(f"{argument} must be one of {', '.join(map(repr, choices))}, not {seen!r}")
 
 

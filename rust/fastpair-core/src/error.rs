@@ -87,6 +87,18 @@ pub enum Error {
     /// More groups than codes.
     #[error("groups holds more than 4294967294 distinct ids; split the data by groups")]
     TooManyGroups,
+    /// Offsets that do not cut the rows into groups.
+    #[error(
+        "offsets is {value} at index {index}; offsets must begin with 0, never decrease and end with {rows}, the number of scores"
+    )]
+    Offsets {
+        /// The offset seen.
+        value: usize,
+        /// Where it stands.
+        index: usize,
+        /// The number of rows.
+        rows: usize,
+    },
     /// No offsets at all.
     #[error("offsets is empty; g groups need g + 1 offsets, from 0 to the number of scores")]
     NoOffsets,

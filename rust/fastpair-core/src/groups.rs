@@ -90,13 +90,7 @@ impl Groups {
 
     /// Group `i` is the rows `offsets[i] .. offsets[i + 1]`. The offsets must begin at 0, end at `rows` and not decrease.
     pub fn codes_from_offsets(offsets: &[usize], rows: usize) -> Result<Vec<u32>> {
-        let advice = "offsets must begin with 0, end with the number of scores and never decrease";
-        let bad = |index: usize, value: usize| Error::OutOfRange {
-            argument: "offsets",
-            value: value.to_string(),
-            index,
-            advice,
-        };
+        let bad = |index: usize, value: usize| Error::Offsets { value, index, rows };
         match offsets {
             [] => return Err(Error::NoOffsets),
             [first, ..] if *first != 0 => return Err(bad(0, *first)),
