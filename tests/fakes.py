@@ -19,9 +19,7 @@ class Tensor:
         if self.device.type != "cpu":
             raise TypeError("can't convert a cuda tensor to numpy; use Tensor.cpu() first")
         if self.requires_grad:
-            raise RuntimeError(
-                "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy()."
-            )
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy().")
         return self.values
 
     def __array__(self, dtype=None, copy=None):

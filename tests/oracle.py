@@ -76,9 +76,7 @@ def grouped(scores, positive, rows, weights=None, one=auc):
     """AUC of each list of row numbers, as a float64 array."""
     scores, positive = np.asarray(scores), np.asarray(positive, dtype=bool)
     options = [{} if weights is None else {"weights": np.asarray(weights)[r]} for r in rows]
-    return np.array(
-        [one(scores[r], positive[r], **o) for r, o in zip(rows, options, strict=True)], dtype=np.float64
-    )
+    return np.array([one(scores[r], positive[r], **o) for r, o in zip(rows, options, strict=True)], dtype=np.float64)
 
 
 def gauc(scores, positive, rows, *, weighting="uniform", undefined="skip", weights=None):

@@ -89,9 +89,7 @@ def test_scores_of_every_pattern(pattern, isa):
 def test_one_group_is_the_plain_auc(dtype, isa, threads):
     scores, positive = cases.make("normal", dtype, 50_000)
     value = fastpair.auc(scores, positive)
-    helpers.assert_values(
-        np.array([value]), 0, scores, positive, groups=np.zeros(50_000, int), num_threads=threads
-    )
+    helpers.assert_values(np.array([value]), 0, scores, positive, groups=np.zeros(50_000, int), num_threads=threads)
     helpers.assert_values(np.array([value]), 0, scores, positive, offsets=[0, 50_000], num_threads=threads)
 
 

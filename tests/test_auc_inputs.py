@@ -151,9 +151,7 @@ def test_string_groups_and_labels_in_any_container(name):
     np.testing.assert_array_equal(values, [1.0, 0.0], strict=True)
 
 
-@pytest.mark.parametrize(
-    "name", ["list", "tuple", "pandas", "polars", "pyarrow", "torch", "torch with gradient"]
-)
+@pytest.mark.parametrize("name", ["list", "tuple", "pandas", "polars", "pyarrow", "torch", "torch with gradient"])
 def test_integer_groups_and_offsets_in_any_container(name):
     make, scores, labels = CONTAINERS[name], [1.0, 2.0, 4.0, 3.0], [0, 1, 0, 1]
     helpers.assert_values(np.array([1.0, 0.0]), 0, scores, labels, groups=make([9, 9, 5, 5]))

@@ -157,17 +157,13 @@ def test_a_group_of_nothing_but_nan_stays_in_its_place():
     scores, labels = [1.0, np.nan, 2.0, np.nan, 0.0, 3.0], [0, 0, 1, 1, 0, 1]
     groups = ["a", "b", "a", "b", "c", "c"]
     helpers.assert_values(np.array([1.0, np.nan, 1.0]), 1, scores, labels, groups=groups, nan_policy="omit")
-    helpers.assert_values(
-        np.array([1.0, np.nan, 1.0]), 0, scores, labels, groups=groups, nan_policy="propagate"
-    )
+    helpers.assert_values(np.array([1.0, np.nan, 1.0]), 0, scores, labels, groups=groups, nan_policy="propagate")
 
 
 def test_propagated_and_undefined_are_told_apart():
     scores, labels = [1.0, np.nan, 2.0, 5.0, 0.0, 3.0], [0, 0, 1, 1, 1, 1]
     groups = ["a", "b", "a", "b", "c", "c"]
-    helpers.assert_values(
-        np.array([1.0, np.nan, np.nan]), 1, scores, labels, groups=groups, nan_policy="propagate"
-    )
+    helpers.assert_values(np.array([1.0, np.nan, np.nan]), 1, scores, labels, groups=groups, nan_policy="propagate")
 
 
 @pytest.mark.parametrize("policy", ["raise", "omit", "propagate"])

@@ -61,9 +61,7 @@ INCREASING = {
     "steps": lambda s: np.searchsorted(np.unique(s), s).astype(np.uint16),
     "sorted ranks far apart": lambda s: np.searchsorted(np.unique(s), s) * 10**15 - 10**16,
     "cubes in float64": lambda s: s.astype(np.float64) ** 3,
-    "larger end of uint64": lambda s: (
-        np.uint64(2**64 - 200) + np.searchsorted(np.unique(s), s).astype(np.uint64)
-    ),
+    "larger end of uint64": lambda s: np.uint64(2**64 - 200) + np.searchsorted(np.unique(s), s).astype(np.uint64),
 }
 
 

@@ -63,9 +63,7 @@ LABEL_ROWS = [
     bad("0-d labels", ValueError, ["labels"], labels=np.int64(1)),
     bad("labels 1/2", ValueError, [*TWO, r"\b1\b", r"\b2\b"], labels=[1, 1, 2, 2]),
     bad("labels 0/2", ValueError, [*TWO, r"\b0\b", r"\b2\b"], labels=[0, 0, 2, 2]),
-    bad(
-        "mask of 0/255", ValueError, [*TWO, r"\b0\b", r"\b255\b"], labels=np.array([0, 0, 255, 255], np.uint8)
-    ),
+    bad("mask of 0/255", ValueError, [*TWO, r"\b0\b", r"\b255\b"], labels=np.array([0, 0, 255, 255], np.uint8)),
     bad("labels -1/0", ValueError, [*TWO, r"-1\b", r"\b0\b"], labels=[-1, -1, 0, 0]),
     bad("labels 0/-1 as bytes", ValueError, [*TWO, r"-1\b", r"\b0\b"], labels=np.int8([-1, -1, 0, 0])),
     bad("soft labels", ValueError, [*TWO, r"0\.3\b", r"0\.7\b"], labels=[0.3, 0.3, 0.7, 0.7]),
@@ -96,9 +94,7 @@ LABEL_ROWS = [
         labels=[0, 1, 2, 1],
         pos_label=2,
     ),
-    bad(
-        "string pos_label not seen", ValueError, ["pos_label", "eggs"], labels=list("aabb"), pos_label="eggs"
-    ),
+    bad("string pos_label not seen", ValueError, ["pos_label", "eggs"], labels=list("aabb"), pos_label="eggs"),
     bad("string pos_label for integers", (TypeError, ValueError), ["pos_label"], pos_label="1"),
     bad(
         "batch: labels of another width",
@@ -130,9 +126,7 @@ SWAP_ROWS = [
     ),
     bad("swapped integers", ValueError, ["labels", "(?i)swap", "y_true"], scores=LABELS, labels=SCORES),
     bad("swapped floats", ValueError, ["labels", "(?i)swap"], scores=[0.0, 0.0, 1.0, 1.0], labels=SCORES),
-    bad(
-        "swapped masks", ValueError, ["labels", "(?i)swap"], scores=np.uint8([0, 0, 255, 255]), labels=SCORES
-    ),
+    bad("swapped masks", ValueError, ["labels", "(?i)swap"], scores=np.uint8([0, 0, 255, 255]), labels=SCORES),
     bad("swapped integer scores", ValueError, ["labels", "(?i)swap"], scores=LABELS, labels=[10, 40, 35, 80]),
 ]
 
@@ -158,9 +152,7 @@ WEIGHT_ROWS = [
     bad("datetime weights", TypeError, ["weights", "datetime64"], weights=DATES),
     bad("masked weights", TypeError, ["weights", "(?i)mask"], weights=MASKED),
     bad("GPU weights", TypeError, ["weights", HOST], weights=OnDevice()),
-    bad(
-        "batch: weights of another shape", ValueError, ["weights"], scores=[SCORES] * 2, weights=[[1] * 4] * 3
-    ),
+    bad("batch: weights of another shape", ValueError, ["weights"], scores=[SCORES] * 2, weights=[[1] * 4] * 3),
 ]
 
 GROUP_ROWS = [
@@ -201,9 +193,7 @@ AUC_ROWS = [
         groups=[1, 1, 2, 2],
         presorted="ascending",
     ),
-    bad(
-        "offsets and presorted", ValueError, ["presorted", "offsets"], offsets=[0, 4], presorted="descending"
-    ),
+    bad("offsets and presorted", ValueError, ["presorted", "offsets"], offsets=[0, 4], presorted="descending"),
     bad("unknown presorted", ValueError, ["presorted", "sideways"], presorted="sideways"),
     bad("presorted=True", (TypeError, ValueError), ["presorted", "True"], presorted=True),
     bad("not ascending", ValueError, ["scores", "ascending", r"\b2\b"], presorted="ascending"),

@@ -59,9 +59,7 @@ def test_offsets_are_groups_in_a_row(weighting):
     options = {"weighting": weighting}
     expected = gauc(SCORES, LABELS, GROUPS, **options)
     assert gauc(SCORES, LABELS, offsets=[0, 2, 5, 7], **options) == expected
-    assert (
-        gauc(SCORES, LABELS, offsets=[0, 0, 2, 5, 5, 7, 7], **options) == expected
-    )  # empty ones are skipped
+    assert gauc(SCORES, LABELS, offsets=[0, 0, 2, 5, 5, 7, 7], **options) == expected  # empty ones are skipped
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)

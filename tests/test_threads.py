@@ -19,9 +19,7 @@ def job(number):
     dtype = ("float32", "float64", "float16", "int64", "uint8")[number % 5]
     scores, positive = cases.make(pattern, dtype, N)
     groups, weights = np.arange(N) % 50, cases.generator("weights").random(N)
-    options = ({}, {"weights": weights}, {"groups": groups}, {"groups": groups, "weights": weights})[
-        number % 4
-    ]
+    options = ({}, {"weights": weights}, {"groups": groups}, {"groups": groups, "weights": weights})[number % 4]
     count = (None, 1, 2, 5)[number // 2 % 4]
     return lambda: fastpair.auc(scores, positive, num_threads=count, **options)
 

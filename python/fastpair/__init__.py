@@ -6,8 +6,8 @@ The map:
 * `fastpair.show_config`, `fastpair.set_num_threads`, `fastpair.get_num_threads`: how it runs.
 * `fastpair.errors`: `UndefinedMetricWarning`.
 
-Arrays go in (numpy, or anything that becomes a numpy array without leaving the host), numpy values come out. The work is
-done by kernels in Rust (`fastpair._core`), which choose the best instructions of the processor when the package is
+Arrays go in (numpy, or anything that becomes a numpy array without leaving the host), numpy values come out. The work
+is done by kernels in Rust (`fastpair._core`), which choose the best instructions of the processor when the package is
 imported; ``FASTPAIR_ISA`` and ``FASTPAIR_NUM_THREADS`` override the choice.
 """
 

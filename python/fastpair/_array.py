@@ -1,7 +1,7 @@
 """Who owns the arrays: everything array-like on the host becomes a numpy array, without a copy where that is possible.
 
-Nothing is moved between devices behind the caller's back, and nothing is converted: dtypes, strides and byte order reach
-the kernels as they are.
+Nothing is moved between devices behind the caller's back, and nothing is converted: dtypes, strides and byte order
+reach the kernels as they are.
 """
 
 from typing import Any, Protocol, TypeAlias
@@ -31,7 +31,7 @@ def host_array(values: ArrayLike, argument: str) -> npt.NDArray[Any]:
     if isinstance(values, np.ma.MaskedArray):
         if np.ma.is_masked(values):
             raise TypeError(
-                f"{argument} is a masked array with {np.ma.count_masked(values)} masked elements; "
+                f"{argument} is a masked array with {np.count_nonzero(np.ma.getmaskarray(values))} masked elements; "
                 f"pass {argument}.compressed(), and the same rows of the other arguments"
             )
         return np.asarray(values.data)

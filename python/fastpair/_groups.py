@@ -19,7 +19,7 @@ class Groups(NamedTuple):
 
 
 def parse_groups(groups: ArrayLike | None, offsets: ArrayLike | None, rows: int) -> Groups | None:
-    """Groups of `rows` rows from ids or CSR offsets, None without either."""
+    """Return the groups of `rows` rows, from ids or CSR offsets; None without either."""
     if groups is not None and offsets is not None:
         raise ValueError("groups and offsets were both given; pass ids with groups= or borders with offsets=, not both")
     if offsets is not None:

@@ -16,7 +16,9 @@ def check_num_threads(num_threads: SupportsIndex | None) -> int | None:
     try:
         threads = operator.index(num_threads)
     except TypeError:
-        raise TypeError(f"num_threads must be an integer or None, not {num_threads!r} ({type(num_threads).__name__})") from None
+        raise TypeError(
+            f"num_threads must be an integer or None, not {num_threads!r} ({type(num_threads).__name__})"
+        ) from None
     if threads < 1:
         raise ValueError(f"num_threads must be at least 1, not {threads}")
     return threads

@@ -1,7 +1,7 @@
 """Exact area under the ROC curve: `auc` for series, batches and groups, `gauc` for the mean over groups.
 
-The arguments are checked and named here; `fastpair._core` counts. Cost O(n log n), or O(n) for scores of at most 16 bits
-and for sorted ones.
+The arguments are checked and named here; `fastpair._core` counts. Cost O(n log n), or O(n) for scores of at most 16
+bits and for sorted ones.
 """
 
 import warnings
@@ -13,18 +13,13 @@ import numpy.typing as npt
 from fastpair import _core
 from fastpair._array import ArrayLike, host_array
 from fastpair._groups import Groups, parse_groups
+from fastpair._labels import Label, parse_labels, with_swap_hint
 from fastpair._validate import along_last_axis, check_num_threads, companion
 from fastpair.errors import UndefinedMetricWarning
 
 __all__ = ["GroupedAuc", "auc", "gauc"]
 
 NanPolicy: TypeAlias = Literal["raise", "omit", "propagate"]
-ORDER = (
-    "The order is auc(scores, labels), the reverse of scikit-learn's (y_true, y_score); "
-    "auc(labels=..., scores=...) is safe"
-)
-
-Label: TypeAlias = bool | int | float | str | bytes
 
 
 class GroupedAuc(NamedTuple):
@@ -48,7 +43,7 @@ def auc(
     return_groups: bool = False,
     num_threads: SupportsIndex | None = None,
 ) -> Any:
-    """Area under the ROC curve: the share of pairs in which the positive scores above the negative.
+    r"""Compute the area under the ROC curve: the share of pairs in which the positive scores above the negative.
 
     Exact: pairs are counted in integers, ties count one half, and the result has the same bits for every number of
     threads and every instruction set. Note the order of the arguments: scores first. ``auc(labels=y, scores=s)`` is the
@@ -111,7 +106,7 @@ def auc(
     -----
     With positives :math:`p_i` and negatives :math:`q_j`,
 
-    .. math:: \\mathrm{AUC} = \\frac{1}{P N} \\sum_{i,j} [p_i > q_j] + \\tfrac12 [p_i = q_j] .
+    .. math:: \mathrm{AUC} = \frac{1}{P N} \sum_{i,j} [p_i > q_j] + \tfrac12 [p_i = q_j] .
 
     Twice the sum is an integer, counted exactly (in 128 bits) and divided once. Weighted sums are float64, added in one
     fixed order.
@@ -142,7 +137,7 @@ def auc(
     GroupedAuc(auc=array([1. , 0.5]), groups=array(['ann', 'bob'], dtype='<U3'))
     """
     values = along_last_axis(host_array(scores, "scores"), axis, "scores")
-    labels_array, pos_label = _parse_labels(host_array(labels, "labels"), values, axis, pos_label)
+    labels_array, pos_label = parse_labels(host_array(labels, "labels"), values, axis, pos_label)
     weights_array = None if weights is None else companion(host_array(weights, "weights"), values, axis, "weights")
     options = (pos_label, nan_policy)
     threads = check_num_threads(num_threads)
@@ -155,13 +150,15 @@ def auc(
         try:
             result, undefined = _core.auc(values, labels_array, weights_array, *options, presorted, threads)
         except ValueError as error:
-            raise _with_swap_hint(error, values) from None
+            raise with_swap_hint(error, values) from None
         if undefined:
             where = "" if values.ndim == 1 else f" in {undefined} of {result.size} series"
             _warn_undefined(where, values.shape[-1])
         return result[0] if values.ndim == 1 else result.reshape(values.shape[:-1])
     if presorted is not None:
-        raise ValueError(f"presorted={presorted!r} cannot be used with groups= or offsets=; drop it, they are sorted anyway")
+        raise ValueError(
+            f"presorted={presorted!r} cannot be used with groups= or offsets=; drop it, they are sorted anyway"
+        )
     by_group = np.empty((*values.shape[:-1], len(parsed.ids)))
     total = 0
     for series in np.ndindex(values.shape[:-1]):
@@ -189,7 +186,7 @@ def gauc(
     nan_policy: NanPolicy = "raise",
     num_threads: SupportsIndex | None = None,
 ) -> np.float64:
-    """Grouped AUC: the weighted mean of the AUCs of groups, for example of users, queries or sessions.
+    r"""Compute the grouped AUC: the weighted mean of the AUCs of users, queries, sessions or other groups.
 
     Parameters
     ----------
@@ -242,10 +239,9 @@ def gauc(
     -----
     With the area :math:`A_g` and the weight :math:`w_g` of group g,
 
-    .. math:: \\mathrm{GAUC} = \\sum_g w_g A_g \\Big/ \\sum_g w_g .
+    .. math:: \mathrm{GAUC} = \sum_g w_g A_g \Big/ \sum_g w_g .
 
-    Cost O(n log n), or rather n times the logarithm of the size of a group. Extra memory: that of `auc` with groups, and
-    24 bytes for each group.
+    Cost O(n log m) for groups of m rows. Extra memory: that of `auc` with groups, and 24 bytes for each group.
 
     References
     ----------
@@ -261,7 +257,7 @@ def gauc(
     values = along_last_axis(host_array(scores, "scores"), -1, "scores")
     if values.ndim != 1:
         raise ValueError(f"scores has shape {values.shape}; gauc takes one dimension, auc(..., groups=) takes batches")
-    labels_array, pos_label = _parse_labels(host_array(labels, "labels"), values, -1, pos_label)
+    labels_array, pos_label = parse_labels(host_array(labels, "labels"), values, -1, pos_label)
     weights_array = None if weights is None else companion(host_array(weights, "weights"), values, -1, "weights")
     _choice("nan_policy", nan_policy, ("raise", "omit", "propagate"))
     _choice("weighting", weighting, ("uniform", "size", "positives", "pairs"))
@@ -310,59 +306,7 @@ def _by_group(
             scores, labels, groups.codes, len(groups.ids), weights, pos_label, nan_policy, num_threads
         )
     except ValueError as error:
-        raise _with_swap_hint(error, scores) from None
-
-
-def _parse_labels(
-    labels: npt.NDArray[Any], scores: npt.NDArray[Any], axis: SupportsIndex, pos_label: Label | None
-) -> tuple[npt.NDArray[Any], float | None]:
-    """Labels that the kernels can read, and the positive one if it is still to be found."""
-    labels = companion(labels, scores, axis, "labels")
-    kind = labels.dtype.kind
-    if scores.dtype.kind == "b" and kind in "fV":
-        raise TypeError(
-            f"scores is bool and labels is {labels.dtype}: the arguments look swapped. {ORDER}"
-        )
-    if kind in "OTUS":
-        return _binarize(labels, pos_label), None
-    if isinstance(pos_label, (str, bytes)):
-        raise TypeError(f"pos_label={pos_label!r} is a string, but labels has dtype {labels.dtype}; pass a number")
-    return labels, pos_label
-
-
-def _binarize(labels: npt.NDArray[Any], pos_label: Label | None) -> npt.NDArray[np.bool_]:
-    """Labels that only Python can compare, as bool."""
-    try:
-        classes = list(dict.fromkeys(labels.ravel().tolist()))
-    except TypeError as error:
-        raise TypeError(f"labels has dtype {labels.dtype} and holds {error}; pass bool, 0/1 or strings") from error
-    if any(value is None or isinstance(value, (complex, float)) and value != value for value in classes):
-        missing = [value is None or value != value for value in labels.ravel().tolist()]
-        raise ValueError(f"labels is missing (None or NaN) at index {missing.index(True)}; drop the rows without a label")
-    if not all(isinstance(value, (str, bytes, bool, int, float, np.generic)) for value in classes):
-        raise TypeError(f"labels has dtype {labels.dtype} and holds {classes[0]!r}; pass bool, 0/1 or strings")
-    if len(classes) > 2:
-        raise ValueError(
-            f"labels holds more than two distinct values ({classes[0]!r}, {classes[1]!r}, {classes[2]!r}); "
-            "pass one class against the rest"
-        )
-    if pos_label is None:
-        if all(isinstance(value, (bool, int, float, np.generic)) for value in classes):
-            raise TypeError(f"labels has dtype {labels.dtype}; convert it to bool or integers, or pass pos_label=")
-        seen = " and ".join(map(repr, classes))
-        raise ValueError(f"labels holds {seen}; say which is positive with pos_label=")
-    if len(classes) == 2 and pos_label not in classes:
-        raise ValueError(f"pos_label={pos_label!r} is not in labels, which holds {classes[0]!r} and {classes[1]!r}")
-    return np.asarray(labels == pos_label, dtype=np.bool_)
-
-
-def _with_swap_hint(error: ValueError, scores: npt.NDArray[Any]) -> ValueError:
-    """Say so if labels were refused and the scores look like labels."""
-    if str(error).startswith("labels holds") and len(np.unique(scores)) <= 2:
-        return ValueError(
-            f"{error}. The arguments look swapped: scores holds two values at most. {ORDER}"
-        )
-    return error
+        raise with_swap_hint(error, scores) from None
 
 
 def _holds_nan(scores: npt.NDArray[Any], groups: Groups) -> npt.NDArray[np.bool_]:

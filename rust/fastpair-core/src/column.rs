@@ -126,14 +126,7 @@ impl<'a> Column<'a> {
     ///
     /// # Panics
     /// If an element lies outside `bytes`.
-    pub fn new(
-        bytes: &'a [u8],
-        first: usize,
-        stride: isize,
-        len: usize,
-        dtype: Dtype,
-        swapped: bool,
-    ) -> Self {
+    pub fn new(bytes: &'a [u8], first: usize, stride: isize, len: usize, dtype: Dtype, swapped: bool) -> Self {
         if len > 0 {
             let last = first as i128 + stride as i128 * (len as i128 - 1);
             let end = bytes.len() as i128 - dtype.size() as i128;
@@ -187,10 +180,7 @@ impl<'a> Column<'a> {
             match bytemuck::try_cast_slice::<u8, T>(bytes) {
                 Ok(values) => values.iter().enumerate().for_each(|(i, &value)| each(i, value)),
                 Err(_) => {
-                    bytes
-                        .chunks_exact(size)
-                        .enumerate()
-                        .for_each(|(i, b)| each(i, bytemuck::pod_read_unaligned(b)));
+                    bytes.chunks_exact(size).enumerate().for_each(|(i, b)| each(i, bytemuck::pod_read_unaligned(b)));
                 }
             }
         } else {

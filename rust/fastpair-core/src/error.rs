@@ -16,9 +16,7 @@ pub enum Error {
         advice: &'static str,
     },
     /// Two arguments that must be equally long are not.
-    #[error(
-        "{argument} has {seen} elements but scores has {expected}; pass one entry of {argument} per score"
-    )]
+    #[error("{argument} has {seen} elements but scores has {expected}; pass one entry of {argument} per score")]
     Length {
         /// Name of the argument.
         argument: &'static str,
@@ -43,9 +41,7 @@ pub enum Error {
         index: usize,
     },
     /// Two label values of which none is known to be the positive one.
-    #[error(
-        "labels holds {first} and {second}, which are neither 0/1 nor -1/1; say which is positive with pos_label="
-    )]
+    #[error("labels holds {first} and {second}, which are neither 0/1 nor -1/1; say which is positive with pos_label=")]
     WhichPositive {
         /// A value seen.
         first: String,
@@ -103,9 +99,7 @@ pub enum Error {
     #[error("offsets is empty; g groups need g + 1 offsets, from 0 to the number of scores")]
     NoOffsets,
     /// Scores said to be sorted are not.
-    #[error(
-        "scores is not sorted {order}: element {index} is out of order; sort the scores or drop presorted="
-    )]
+    #[error("scores is not sorted {order}: element {index} is out of order; sort the scores or drop presorted=")]
     NotSorted {
         /// The order promised.
         order: &'static str,

@@ -55,9 +55,7 @@ impl Groups {
 
     fn from_ids_as<T: Element>(ids: Column) -> Result<Self> {
         let (mut low, mut high) = (u64::MAX, 0);
-        ids.for_each(0, ids.len(), |_, id: T| {
-            (low, high) = (low.min(id.key().to_u64()), high.max(id.key().to_u64()))
-        });
+        ids.for_each(0, ids.len(), |_, id: T| (low, high) = (low.min(id.key().to_u64()), high.max(id.key().to_u64())));
         let mut coder = Coder::new(ids.len())?;
         let mut status = Ok(());
         if high.saturating_sub(low) <= 4 * ids.len() as u64 + 1024 {

@@ -11,14 +11,7 @@ use std::ops::{BitAnd, Shr, Sub};
 
 /// An unsigned integer that stands for a score.
 pub trait Key:
-    Pod
-    + Ord
-    + Send
-    + Sync
-    + std::fmt::Debug
-    + Sub<Output = Self>
-    + BitAnd<Output = Self>
-    + Shr<u32, Output = Self>
+    Pod + Ord + Send + Sync + std::fmt::Debug + Sub<Output = Self> + BitAnd<Output = Self> + Shr<u32, Output = Self>
 {
     /// Width in bits.
     const BITS: u32;

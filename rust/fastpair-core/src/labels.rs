@@ -124,11 +124,7 @@ impl<'a> Labels<'a> {
             third |= !is_first & (value != other);
             out[i] = (is_first == positive) as u8;
         });
-        if third {
-            Err(third_value::<T>(&self.column, at, self.other).expect("a third value"))
-        } else {
-            Ok(())
-        }
+        if third { Err(third_value::<T>(&self.column, at, self.other).expect("a third value")) } else { Ok(()) }
     }
 }
 

@@ -79,8 +79,7 @@ pub fn default_threads() -> usize {
     match DEFAULT_THREADS.load(Ordering::Relaxed) {
         0 => {
             let from_env = threads_from_env().ok().flatten();
-            let threads =
-                from_env.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+            let threads = from_env.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
             DEFAULT_THREADS.store(threads, Ordering::Relaxed);
             threads
         }

@@ -78,14 +78,15 @@ impl<K: Key> Block<K> {
     }
 }
 
+/// Finite and not negative.
+#[inline(always)]
+fn is_weight(weight: f64) -> bool {
+    (0.0..f64::INFINITY).contains(&weight)
+}
+
 impl<'a> Rows<'a> {
     /// Rows of equally long columns. Rows whose score is NaN are left out if `omit_nan`, and else an error.
-    pub fn new(
-        scores: Column<'a>,
-        labels: Labels<'a>,
-        weights: Option<Column<'a>>,
-        omit_nan: bool,
-    ) -> Result<Self> {
+    pub fn new(scores: Column<'a>, labels: Labels<'a>, weights: Option<Column<'a>>, omit_nan: bool) -> Result<Self> {
         let expected = scores.len();
         let length = |argument, seen| {
             if seen == expected { Ok(()) } else { Err(Error::Length { argument, seen, expected }) }
@@ -215,7 +216,7 @@ impl<'a> Rows<'a> {
         if let Some(weights) = self.weights {
             let values = &mut block.weights[..len];
             weights.floats(self.begin, values);
-            let bad = values.iter().fold(false, |bad, &w| bad | !(w >= 0.0 && w < f64::INFINITY));
+            let bad = values.iter().fold(false, |bad, &w| bad | !is_weight(w));
             if bad {
                 return Err(self.bad_weight(values));
             }
@@ -244,7 +245,7 @@ impl<'a> Rows<'a> {
     #[cold]
     #[inline(never)]
     fn bad_weight(&self, values: &[f64]) -> Error {
-        let i = values.iter().position(|&w| !(w >= 0.0 && w < f64::INFINITY)).unwrap_or(0);
+        let i = values.iter().position(|&w| !is_weight(w)).unwrap_or(0);
         let advice = "weights must be finite and not negative";
         Error::OutOfRange { argument: "weights", value: values[i].to_string(), index: self.begin + i, advice }
     }

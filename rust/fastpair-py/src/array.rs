@@ -21,11 +21,7 @@ pub struct Array<'py> {
 
 impl<'py> Array<'py> {
     /// Looks at an array; `advice` says what to pass instead if its dtype cannot be used.
-    pub fn new(
-        array: Bound<'py, PyUntypedArray>,
-        argument: &'static str,
-        advice: &'static str,
-    ) -> PyResult<Self> {
+    pub fn new(array: Bound<'py, PyUntypedArray>, argument: &'static str, advice: &'static str) -> PyResult<Self> {
         let descr = array.dtype();
         let dtype = match (descr.kind(), descr.itemsize()) {
             (b'b', 1) => Some(Dtype::Bool),

@@ -69,10 +69,8 @@ pub fn auc_by_group<'py>(
         return Err(PyValueError::new_err("codes must be below groups"));
     }
     let batch = input.batch();
-    let (values, sums) =
-        run(py, codes.len(), num_threads, |context| batch.aucs_by_group(codes, groups, context))?;
-    let (positives, negatives): (Vec<f64>, Vec<f64>) =
-        sums.iter().map(|sum| (sum.positives, sum.negatives)).unzip();
+    let (values, sums) = run(py, codes.len(), num_threads, |context| batch.aucs_by_group(codes, groups, context))?;
+    let (positives, negatives): (Vec<f64>, Vec<f64>) = sums.iter().map(|sum| (sum.positives, sum.negatives)).unzip();
     let (values, undefined) = floats(py, values);
     Ok((values, positives.into_pyarray(py), negatives.into_pyarray(py), undefined))
 }

@@ -40,8 +40,7 @@ pub fn run<T: Send>(
     match outcome {
         Ok(result) => result.map_err(to_python),
         Err(panic) => {
-            let text =
-                panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
             let text = text.unwrap_or("no message");
             Err(PyRuntimeError::new_err(format!("internal error in fastpair, please report it: {text}")))
         }
@@ -52,9 +51,7 @@ pub fn run<T: Send>(
 fn watched<T: Send>(work: impl FnOnce() -> T + Send, cancelled: &AtomicBool) -> PyResult<T> {
     std::thread::scope(|scope| {
         let (send, receive) = channel();
-        let worker = std::thread::Builder::new()
-            .name("fastpair".into())
-            .spawn_scoped(scope, move || send.send(work()));
+        let worker = std::thread::Builder::new().name("fastpair".into()).spawn_scoped(scope, move || send.send(work()));
         worker.map_err(|_| to_python(Error::Threads { threads: 1 }))?;
         loop {
             match receive.recv_timeout(PATIENCE) {

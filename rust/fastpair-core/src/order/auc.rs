@@ -72,12 +72,7 @@ fn in_range(rows: &Rows, sum: impl Fn(&Rows) -> Result<Sums>) -> Result<Sums> {
 }
 
 /// Exact pair counts of each of `groups` groups; row `i` is in group `codes[i]`.
-pub fn count_pairs_by_group(
-    rows: &Rows,
-    codes: &[u32],
-    groups: usize,
-    context: &Context,
-) -> Result<Vec<Counts>> {
+pub fn count_pairs_by_group(rows: &Rows, codes: &[u32], groups: usize, context: &Context) -> Result<Vec<Counts>> {
     match rows.dtype().size() {
         8 => by_group::<u64, u64>(rows, codes, groups, context),
         _ => by_group::<u32, u32>(rows, codes, groups, context),
@@ -85,12 +80,7 @@ pub fn count_pairs_by_group(
 }
 
 /// AUC and weighted sums of each of `groups` groups; row `i` is in group `codes[i]`.
-pub fn sum_pairs_by_group(
-    rows: &Rows,
-    codes: &[u32],
-    groups: usize,
-    context: &Context,
-) -> Result<Vec<(f64, Sums)>> {
+pub fn sum_pairs_by_group(rows: &Rows, codes: &[u32], groups: usize, context: &Context) -> Result<Vec<(f64, Sums)>> {
     let sum = |rows: &Rows| match rows.dtype().size() {
         8 => by_group::<u64, Weighted<u64>>(rows, codes, groups, context),
         _ => by_group::<u32, Weighted<u32>>(rows, codes, groups, context),
@@ -150,8 +140,7 @@ fn tallies<K: SortKey, R: Record<K>, M: Map<K>>(
 fn sampled_map<K: SortKey>(rows: &Rows) -> Buckets<K> {
     let wanted = (rows.len() / BUCKET_ROWS).clamp(1, MANY_BUCKETS);
     // Places scattered by a multiplicative hash: no period of the data meets them, and every run takes the same.
-    let place =
-        |i: u64| ((u128::from(i.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * rows.len() as u128) >> 64) as usize;
+    let place = |i: u64| ((u128::from(i.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * rows.len() as u128) >> 64) as usize;
     let draws = (SAMPLES_PER_BUCKET * wanted) as u64;
     let mut sample: Vec<K> = (1..=draws).filter_map(|i| rows.key_at(place(i))).collect();
     sample.sort_unstable();

@@ -1,8 +1,7 @@
 //! The AUC of many series: columns of scores that share their labels and weights, or have their own, or groups of rows.
 
 use super::auc::{
-    self, Presorted, count_pairs, count_pairs_by_group, count_presorted, sum_pairs, sum_pairs_by_group,
-    sum_presorted,
+    self, Presorted, count_pairs, count_pairs_by_group, count_presorted, sum_pairs, sum_pairs_by_group, sum_presorted,
 };
 use super::counts::Sums;
 use crate::column::Column;
@@ -73,13 +72,7 @@ impl Batch<'_> {
         }
     }
 
-    fn auc(
-        &self,
-        series: usize,
-        labels: Labels,
-        presorted: Option<Presorted>,
-        context: &Context,
-    ) -> Result<Value> {
+    fn auc(&self, series: usize, labels: Labels, presorted: Option<Presorted>, context: &Context) -> Result<Value> {
         let rows = self.rows(series, labels, self.nan_policy == NanPolicy::Omit)?;
         let auc = match (presorted, rows.weighted()) {
             (None, false) => count_pairs(&rows, context).map(|counts| counts.auc()),
@@ -88,21 +81,14 @@ impl Batch<'_> {
             (Some(order), true) => sum_presorted(&rows, order, context).map(|sums| sums.auc()),
         };
         match auc {
-            Err(Error::NotANumber { argument: "scores", .. }) if self.nan_policy == NanPolicy::Propagate => {
-                Ok(None)
-            }
+            Err(Error::NotANumber { argument: "scores", .. }) if self.nan_policy == NanPolicy::Propagate => Ok(None),
             auc => auc.map(Some),
         }
     }
 
     /// The AUC of each of `groups` groups of the first series, and their positives and negatives (or the weights of
     /// these); row `i` is in group `codes[i]`.
-    pub fn aucs_by_group(
-        &self,
-        codes: &[u32],
-        groups: usize,
-        context: &Context,
-    ) -> Result<(Vec<Value>, Vec<Sums>)> {
+    pub fn aucs_by_group(&self, codes: &[u32], groups: usize, context: &Context) -> Result<(Vec<Value>, Vec<Sums>)> {
         let labels = Labels::open(self.labels[0], self.pos_label)?;
         let rows = self.rows(0, labels, self.nan_policy != NanPolicy::Raise)?;
         let (mut aucs, sums): (Vec<Value>, Vec<Sums>) = if rows.weighted() {
@@ -120,10 +106,8 @@ impl Batch<'_> {
     }
 
     fn rows<'a>(&'a self, series: usize, labels: Labels<'a>, omit_nan: bool) -> Result<Rows<'a>> {
-        let weights = self
-            .weights
-            .as_ref()
-            .map(|weights| if weights.len() == 1 { weights[0] } else { weights[series] });
+        let weights =
+            self.weights.as_ref().map(|weights| if weights.len() == 1 { weights[0] } else { weights[series] });
         Rows::new(self.scores[series], labels, weights, omit_nan)
     }
 }

@@ -76,8 +76,7 @@ impl<K: Key> Buckets<K> {
         let (mut count, mut shared) = (2, 0);
         let mut at = sample.partition_point(|key| key.to_u64() < low);
         for (i, cell) in cells.iter_mut().enumerate() {
-            let end = at
-                + sample[at..].partition_point(|key| (key.to_u64() >> cell_shift) - first_cell <= i as u64);
+            let end = at + sample[at..].partition_point(|key| (key.to_u64() >> cell_shift) - first_cell <= i as u64);
             let inside = end - at;
             at = end;
             if shared >= per_bucket || (shared > 0 && (i as i128 == middle || inside >= 2 * per_bucket)) {
@@ -133,8 +132,7 @@ mod tests {
     fn check(mut sample: Vec<u64>, wanted: usize) {
         sample.sort_unstable();
         let buckets = Buckets::from_sample(&sample, wanted);
-        let mut probes: Vec<u64> =
-            sample.iter().flat_map(|&k| [k.saturating_sub(1), k, k.saturating_add(1)]).collect();
+        let mut probes: Vec<u64> = sample.iter().flat_map(|&k| [k.saturating_sub(1), k, k.saturating_add(1)]).collect();
         probes.extend([0, 1, (1 << 63) - 1, 1 << 63, u64::MAX]);
         probes.sort_unstable();
         let of: Vec<u32> = probes.iter().map(|&key| buckets.of(key, 0)).collect();
@@ -154,8 +152,7 @@ mod tests {
         for wanted in [1, 2, 7, 256, 1024] {
             for bits in [1, 5, 12, 31, 53, 64] {
                 for base in [0, (1 << 63) - 10, 1 << 63, u64::MAX >> 1] {
-                    let sample: Vec<u64> =
-                        (0..wanted * 4).map(|_| base + (random() >> (64 - bits)) / 2).collect();
+                    let sample: Vec<u64> = (0..wanted * 4).map(|_| base + (random() >> (64 - bits)) / 2).collect();
                     check(sample.clone(), wanted);
                     check([&sample[..], &[0, u64::MAX]].concat(), wanted);
                 }

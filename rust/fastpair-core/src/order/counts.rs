@@ -63,11 +63,7 @@ pub struct Counts {
 impl Counts {
     /// The numbers as weighted sums in which every weight is 1.
     pub fn to_sums(&self) -> Sums {
-        Sums {
-            twice_u: self.twice_u as f64,
-            positives: self.positives as f64,
-            negatives: self.negatives as f64,
-        }
+        Sums { twice_u: self.twice_u as f64, positives: self.positives as f64, negatives: self.negatives as f64 }
     }
 
     /// The area under the ROC curve; NaN if a class is missing. Rounded once (twice from 2^53 pairs on).
@@ -109,11 +105,7 @@ impl Sums {
 
     /// The sums of unscaled weights, but for the pairs, whose sum would be out of range.
     pub(crate) fn unscaled(&self, [negative, positive]: [f64; 2]) -> Self {
-        Self {
-            twice_u: self.twice_u,
-            positives: self.positives / positive,
-            negatives: self.negatives / negative,
-        }
+        Self { twice_u: self.twice_u, positives: self.positives / positive, negatives: self.negatives / negative }
     }
 }
 
@@ -128,9 +120,7 @@ impl Tally for Counts {
     #[inline(always)]
     fn then(self, next: Self) -> Self {
         Self {
-            twice_u: self.twice_u
-                + next.twice_u
-                + 2 * u128::from(next.positives) * u128::from(self.negatives),
+            twice_u: self.twice_u + next.twice_u + 2 * u128::from(next.positives) * u128::from(self.negatives),
             positives: self.positives + next.positives,
             negatives: self.negatives + next.negatives,
         }

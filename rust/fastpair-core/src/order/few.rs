@@ -42,8 +42,7 @@ impl<K: Key> Op for CountFew<'_, K> {
             others += lower_and_tied(keys, group) - lower_and_tied(rare, group);
         }
         let others = u128::from(others);
-        let twice_u =
-            if rare_label == 1 { others } else { 2 * u128::from(positives) * u128::from(negatives) - others };
+        let twice_u = if rare_label == 1 { others } else { 2 * u128::from(positives) * u128::from(negatives) - others };
         Counts { twice_u, positives, negatives }
     }
 }
@@ -81,9 +80,7 @@ mod tests {
     fn comparing_counts_like_sorting() {
         for isa in Isa::available() {
             let context = Context { isa, ..Context::new() };
-            for (few, n, values) in
-                [(0, 0, 1), (1, 1, 1), (1, 50, 3), (5, 300, 1 << 40), (32, 1000, 50), (32, 64, 2)]
-            {
+            for (few, n, values) in [(0, 0, 1), (1, 1, 1), (1, 50, 3), (5, 300, 1 << 40), (32, 1000, 50), (32, 64, 2)] {
                 for rare_label in [0, 1] {
                     let mut state = (few + n) as u64;
                     let mut keys: Vec<u64> = (0..n)
@@ -98,11 +95,7 @@ mod tests {
                     let positives = keys.iter().map(|key| key.label()).sum();
                     let counts = call(isa, CountFew { keys: &keys, positives });
                     crate::order::sort::sort(&mut keys, &context).unwrap();
-                    assert_eq!(
-                        counts,
-                        crate::order::scan::count_sorted(&keys),
-                        "{few} of {n}, {values} values"
-                    );
+                    assert_eq!(counts, crate::order::scan::count_sorted(&keys), "{few} of {n}, {values} values");
                 }
             }
         }

@@ -41,10 +41,7 @@ impl<K: Key> Op for CountPositives<'_, K> {
     type Out = u64;
     #[inline(always)]
     fn run<L: Level>(self) -> u64 {
-        self.0
-            .chunks(PIECE)
-            .map(|keys| u64::from(keys.iter().fold(0u32, |sum, key| sum + key.label() as u32)))
-            .sum()
+        self.0.chunks(PIECE).map(|keys| u64::from(keys.iter().fold(0u32, |sum, key| sum + key.label() as u32))).sum()
     }
 }
 
@@ -84,11 +81,7 @@ pub(crate) fn count_sorted<K: Key>(keys: &[K]) -> Counts {
         }
     }
     let pairs_of_positives = u128::from(positives) * u128::from(positives.saturating_sub(1));
-    Counts {
-        twice_u: 2 * positions - pairs_of_positives - tied,
-        positives,
-        negatives: keys.len() as u64 - positives,
-    }
+    Counts { twice_u: 2 * positions - pairs_of_positives - tied, positives, negatives: keys.len() as u64 - positives }
 }
 
 /// Pairs of the run of ties whose last negative is at `last`.

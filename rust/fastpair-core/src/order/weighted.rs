@@ -66,10 +66,7 @@ fn ascending<K: Key>(bucket: &[Weighted<K>], context: &Context) -> Result<Vec<u6
     let key_bits = u64::BITS - (highest - lowest).leading_zeros();
     let cut = (key_bits + place_bits).saturating_sub(u64::BITS);
     order.extend(
-        bucket
-            .iter()
-            .enumerate()
-            .map(|(place, row)| (row.key.to_u64() - lowest) >> cut << place_bits | place as u64),
+        bucket.iter().enumerate().map(|(place, row)| (row.key.to_u64() - lowest) >> cut << place_bits | place as u64),
     );
     sort(&mut order, context)?;
     let place = |entry: u64| entry & ((1 << place_bits) - 1);

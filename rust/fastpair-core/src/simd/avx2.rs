@@ -104,12 +104,8 @@ impl Vector for U32x8 {
     #[inline(always)]
     unsafe fn zip(self, other: Self) -> (Self, Self) {
         unsafe {
-            let (low, high) =
-                (_mm256_unpacklo_epi32(self.0, other.0), _mm256_unpackhi_epi32(self.0, other.0));
-            (
-                Self(_mm256_permute2x128_si256::<0x20>(low, high)),
-                Self(_mm256_permute2x128_si256::<0x31>(low, high)),
-            )
+            let (low, high) = (_mm256_unpacklo_epi32(self.0, other.0), _mm256_unpackhi_epi32(self.0, other.0));
+            (Self(_mm256_permute2x128_si256::<0x20>(low, high)), Self(_mm256_permute2x128_si256::<0x31>(low, high)))
         }
     }
 
@@ -173,19 +169,14 @@ impl Vector for U64x4 {
 
     #[inline(always)]
     unsafe fn store_lanes(self, to: *mut u64, begin: usize, end: usize) {
-        unsafe {
-            _mm256_maskstore_epi64(to.wrapping_sub(begin).cast(), word_mask(2 * begin, 2 * end), flip(self.0))
-        }
+        unsafe { _mm256_maskstore_epi64(to.wrapping_sub(begin).cast(), word_mask(2 * begin, 2 * end), flip(self.0)) }
     }
 
     #[inline(always)]
     unsafe fn min_max(self, other: Self) -> (Self, Self) {
         unsafe {
             let greater = _mm256_cmpgt_epi64(self.0, other.0);
-            (
-                Self(_mm256_blendv_epi8(self.0, other.0, greater)),
-                Self(_mm256_blendv_epi8(other.0, self.0, greater)),
-            )
+            (Self(_mm256_blendv_epi8(self.0, other.0, greater)), Self(_mm256_blendv_epi8(other.0, self.0, greater)))
         }
     }
 
@@ -197,12 +188,8 @@ impl Vector for U64x4 {
     #[inline(always)]
     unsafe fn zip(self, other: Self) -> (Self, Self) {
         unsafe {
-            let (low, high) =
-                (_mm256_unpacklo_epi64(self.0, other.0), _mm256_unpackhi_epi64(self.0, other.0));
-            (
-                Self(_mm256_permute2x128_si256::<0x20>(low, high)),
-                Self(_mm256_permute2x128_si256::<0x31>(low, high)),
-            )
+            let (low, high) = (_mm256_unpacklo_epi64(self.0, other.0), _mm256_unpackhi_epi64(self.0, other.0));
+            (Self(_mm256_permute2x128_si256::<0x20>(low, high)), Self(_mm256_permute2x128_si256::<0x31>(low, high)))
         }
     }
 
@@ -216,8 +203,6 @@ impl Vector for U64x4 {
 
     #[inline(always)]
     unsafe fn count_below(self, bound: Self) -> usize {
-        unsafe {
-            _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(bound.0, self.0))).count_ones() as usize
-        }
+        unsafe { _mm256_movemask_pd(_mm256_castsi256_pd(_mm256_cmpgt_epi64(bound.0, self.0))).count_ones() as usize }
     }
 }

@@ -127,16 +127,12 @@ impl Vector for U64x8 {
 
     #[inline(always)]
     unsafe fn load_head(from: *const u64, count: usize) -> Self {
-        unsafe {
-            Self(_mm512_mask_loadu_epi64(_mm512_set1_epi64(-1), lane_mask(0, count) as u8, from.cast()))
-        }
+        unsafe { Self(_mm512_mask_loadu_epi64(_mm512_set1_epi64(-1), lane_mask(0, count) as u8, from.cast())) }
     }
 
     #[inline(always)]
     unsafe fn store_lanes(self, to: *mut u64, begin: usize, end: usize) {
-        unsafe {
-            _mm512_mask_storeu_epi64(to.wrapping_sub(begin).cast(), lane_mask(begin, end) as u8, self.0)
-        }
+        unsafe { _mm512_mask_storeu_epi64(to.wrapping_sub(begin).cast(), lane_mask(begin, end) as u8, self.0) }
     }
 
     #[inline(always)]

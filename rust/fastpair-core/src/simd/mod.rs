@@ -305,10 +305,7 @@ mod tests {
             expected.extend(a.iter().copied().filter(|&k| k >= pivot));
             assert_eq!(get(moved), expected);
             let mut both = vec![V::Key::MIN; 2 * n];
-            assert_eq!(
-                va.split_store(V::splat(pivot), both.as_mut_ptr(), both.as_mut_ptr().add(2 * n)),
-                below
-            );
+            assert_eq!(va.split_store(V::splat(pivot), both.as_mut_ptr(), both.as_mut_ptr().add(2 * n)), below);
             assert_eq!(both[..below], expected[..below]);
             assert_eq!(both[n + below..], expected[below..]);
             assert_eq!(va.count_below(V::splat(pivot)), below);

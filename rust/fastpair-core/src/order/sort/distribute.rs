@@ -101,9 +101,8 @@ impl<R: Send> Distributed<R> {
                 rows_in_task = 0;
             }
         }
-        let tally = |task: Vec<&mut [R]>| {
-            task.into_iter().map(|bucket| R::tally(bucket, context)).collect::<Result<Vec<_>>>()
-        };
+        let tally =
+            |task: Vec<&mut [R]>| task.into_iter().map(|bucket| R::tally(bucket, context)).collect::<Result<Vec<_>>>();
         let tallies = context.map(threads, tasks, tally)?;
         Ok(tallies.into_iter().collect::<Result<Vec<_>>>()?.concat())
     }

@@ -102,8 +102,7 @@ unsafe fn quicksort<V: Vector>(keys: &mut [V::Key], context: &Context, cuts: u32
         // SAFETY: inside `simd::call`, and the segment is not small.
         let below = unsafe { partition::<V>(segment, bound) };
         let left = Segment { start, len: below, floor, cuts_left: cuts_left - 1 };
-        let right =
-            Segment { start: start + below, len: len - below, floor: bound, cuts_left: cuts_left - 1 };
+        let right = Segment { start: start + below, len: len - below, floor: bound, cuts_left: cuts_left - 1 };
         if at_floor {
             waiting[count] = right;
             count += 1;
@@ -135,11 +134,7 @@ unsafe fn choose_pivot<V: Vector>(segment: &[V::Key]) -> V::Key {
         let step = len / 9;
         let at = draw() % step;
         let get = |i: usize| segment[at + i * step];
-        return median(
-            median(get(0), get(3), get(6)),
-            median(get(1), get(4), get(7)),
-            median(get(2), get(5), get(8)),
-        );
+        return median(median(get(0), get(3), get(6)), median(get(1), get(4), get(7)), median(get(2), get(5), get(8)));
     }
     let mut sample = [V::Key::MIN; 64];
     let count = if len < 16384 { 16 } else { 64 };

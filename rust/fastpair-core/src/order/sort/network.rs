@@ -1,5 +1,8 @@
 //! Sorting what fits the registers: columns by a fixed network, a transpose, then bitonic merges of the rows.
 
+// Indices and not iterators: what a closure holds may be compiled without the level's instructions.
+#![allow(clippy::needless_range_loop)]
+
 use crate::key::Key;
 use crate::simd::Vector;
 
@@ -63,7 +66,7 @@ unsafe fn sort_block<V: Vector, const R: usize>(keys: &mut [V::Key]) {
         }
     }
     // Runs of R keys fill R / LANES registers.
-    const { assert!(R >= V::LANES && R % V::LANES == 0) };
+    const { assert!(R >= V::LANES && R.is_multiple_of(V::LANES)) };
     unsafe {
         if 2 * R <= 2 * V::LANES {
             merge_runs::<V, R, 2>(&mut v);

@@ -1,5 +1,8 @@
 //! Cutting a segment in two, in place, a vector at a time.
 
+// Indices and not iterators: what a closure holds may be compiled without the level's instructions.
+#![allow(clippy::needless_range_loop)]
+
 use crate::simd::Vector;
 
 /// Vectors read in one step. The keys of one step wait in registers at each end, so that there is always room for the

@@ -16,7 +16,7 @@ fn patterns(n: usize) -> Vec<(&'static str, Vec<u64>)> {
         ("random", draw(&|r, _| r)),
         ("two values", draw(&|r, _| r >> 40 & 1)),
         ("extremes", draw(&|r, _| if r >> 40 & 1 == 1 { u64::MAX } else { 0 })),
-        ("ten values", draw(&|r, _| (r >> 32) % 10 << 29)),
+        ("ten values", draw(&|r, _| ((r >> 32) % 10) << 29)),
         ("square roots", draw(&|r, _| ((r >> 40) as f64).sqrt() as u64)),
         ("mostly one", draw(&|r, _| if (r >> 40) % 10 == 0 { r } else { 1 << 31 })),
         ("sorted", draw(&|_, i| i as u64)),
