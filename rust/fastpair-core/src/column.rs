@@ -170,42 +170,51 @@ impl<'a> Column<'a> {
         if self.swapped { value.swap_bytes() } else { value }
     }
 
-    /// Calls `each(i, element)` for the elements `at .. at + count`. `T` must be the type of the dtype.
+    /// The elements `at .. at + count` if they lie as a slice in memory. `T` must be the type of the dtype.
     #[inline(always)]
-    pub(crate) fn for_each<T: Element>(&self, at: usize, count: usize, mut each: impl FnMut(usize, T)) {
+    fn as_slice<T: Element>(&self, at: usize, count: usize) -> Option<&'a [T]> {
         let size = size_of::<T>();
-        if self.stride == size as isize && !self.swapped && count > 0 {
-            let from = self.first + at * size;
-            let bytes = &self.bytes[from..from + count * size];
-            match bytemuck::try_cast_slice::<u8, T>(bytes) {
-                Ok(values) => values.iter().enumerate().for_each(|(i, &value)| each(i, value)),
-                Err(_) => {
-                    bytes.chunks_exact(size).enumerate().for_each(|(i, b)| each(i, bytemuck::pod_read_unaligned(b)));
-                }
-            }
-        } else {
-            (0..count).for_each(|i| each(i, self.get(at + i)));
+        if self.stride != size as isize || self.swapped || count == 0 {
+            return None;
+        }
+        let from = self.first + at * size;
+        bytemuck::try_cast_slice(&self.bytes[from..from + count * size]).ok()
+    }
+
+    /// Calls `each` for the elements `at .. at + count`. `T` must be the type of the dtype.
+    #[inline(always)]
+    pub(crate) fn for_each<T: Element>(&self, at: usize, count: usize, mut each: impl FnMut(T)) {
+        match self.as_slice::<T>(at, count) {
+            Some(values) => values.iter().for_each(|&value| each(value)),
+            None => (at..at + count).for_each(|i| each(self.get(i))),
+        }
+    }
+
+    /// Writes what `each` makes of the elements `at .. at + out.len()`. `T` must be the type of the dtype.
+    #[inline(always)]
+    pub(crate) fn fill<T: Element, U>(&self, at: usize, out: &mut [U], mut each: impl FnMut(T) -> U) {
+        match self.as_slice::<T>(at, out.len()) {
+            // Two slices side by side, without an index: the compiler vectorises this.
+            Some(values) => out.iter_mut().zip(values).for_each(|(slot, &value)| *slot = each(value)),
+            None => out.iter_mut().enumerate().for_each(|(i, slot)| *slot = each(self.get(at + i))),
         }
     }
 
     /// Writes the keys of the elements `at .. at + out.len()`, widened to `K`. True if one of them is NaN.
     #[inline(always)]
     pub(crate) fn keys<K: Key>(&self, at: usize, out: &mut [K]) -> bool {
-        with_element!(self.dtype, T => {
-            let mut nan = false;
-            let out = &mut *out;
-            self.for_each(at, out.len(), |i, value: T| {
-                nan |= value.is_nan();
-                out[i] = K::from_u64(value.key().to_u64());
-            });
-            nan
-        })
+        let mut nan = false;
+        with_element!(self.dtype, T => self.fill(at, out, |value: T| {
+            nan |= value.is_nan();
+            K::from_u64(value.key().to_u64())
+        }));
+        nan
     }
 
     /// Writes the elements `at .. at + out.len()` as float64.
     #[inline(always)]
     pub(crate) fn floats(&self, at: usize, out: &mut [f64]) {
-        with_element!(self.dtype, T => self.for_each(at, out.len(), |i, value: T| out[i] = value.to_f64()))
+        with_element!(self.dtype, T => self.fill(at, out, |value: T| value.to_f64()))
     }
 
     /// Whether the element is NaN.

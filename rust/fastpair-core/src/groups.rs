@@ -55,19 +55,19 @@ impl Groups {
 
     fn from_ids_as<T: Element>(ids: Column) -> Result<Self> {
         let (mut low, mut high) = (u64::MAX, 0);
-        ids.for_each(0, ids.len(), |_, id: T| (low, high) = (low.min(id.key().to_u64()), high.max(id.key().to_u64())));
+        ids.for_each(0, ids.len(), |id: T| (low, high) = (low.min(id.key().to_u64()), high.max(id.key().to_u64())));
         let mut coder = Coder::new(ids.len())?;
         let mut status = Ok(());
         if high.saturating_sub(low) <= 4 * ids.len() as u64 + 1024 {
             let mut table = vec![NONE; high.saturating_sub(low) as usize + 1];
-            ids.for_each(0, ids.len(), |_, id: T| {
+            ids.for_each(0, ids.len(), |id: T| {
                 // An id outside the range means that another thread changes the array.
                 let slot = table.get_mut(id.key().to_u64().wrapping_sub(low) as usize).ok_or(Error::Changed);
                 status = std::mem::replace(&mut status, Ok(())).and(slot.and_then(|slot| coder.push(slot)));
             });
         } else {
             let mut table = HashMap::new();
-            ids.for_each(0, ids.len(), |_, id: T| {
+            ids.for_each(0, ids.len(), |id: T| {
                 let pushed = coder.push(table.entry(id.key().to_u64()).or_insert(NONE));
                 status = std::mem::replace(&mut status, Ok(())).and(pushed);
             });

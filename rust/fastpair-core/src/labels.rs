@@ -117,12 +117,10 @@ impl<'a> Labels<'a> {
         let other: T = self.column.get(self.other.unwrap_or(self.first));
         let positive = self.first_is_positive;
         let mut third = false;
-        let len = out.len();
-        let out = &mut out[..len];
-        self.column.for_each(at, len, |i, value: T| {
+        self.column.fill(at, out, |value: T| {
             let is_first = value == first;
             third |= !is_first & (value != other);
-            out[i] = (is_first == positive) as u8;
+            (is_first == positive) as u8
         });
         if third { Err(third_value::<T>(&self.column, at, self.other).expect("a third value")) } else { Ok(()) }
     }

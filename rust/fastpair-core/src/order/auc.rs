@@ -18,10 +18,10 @@ use crate::pool::Context;
 use crate::rows::Rows;
 
 /// Below this many rows everything is in cache anyway, and two buckets do.
-const FEW_ROWS: usize = 1 << 14;
+const FEW_ROWS: usize = 1 << 17;
 
 /// The size of buckets aimed at: they sort within the L1 cache.
-const BUCKET_ROWS: usize = 1 << 12;
+const BUCKET_ROWS: usize = 1 << 11;
 
 /// No more buckets are aimed at: the places written to must stay in the L2 cache.
 const MANY_BUCKETS: usize = 1024;
@@ -57,12 +57,17 @@ pub fn sum_pairs(rows: &Rows, context: &Context) -> Result<Sums> {
 
 /// Exact pair counts of rows that are sorted by score.
 pub fn count_presorted(rows: &Rows, order: Presorted, context: &Context) -> Result<Counts> {
-    presorted::tally(rows, order, context, |_, _| 1)
+    presorted::tally(rows, order, context, |label, _, _| [1 - u64::from(label), u64::from(label)])
 }
 
 /// Weighted pair sums of rows that are sorted by score.
 pub fn sum_presorted(rows: &Rows, order: Presorted, context: &Context) -> Result<Sums> {
-    in_range(rows, |rows| presorted::tally(rows, order, context, |weights, i| weights[i]))
+    in_range(rows, |rows| {
+        presorted::tally(rows, order, context, |label, weights, i| {
+            let positive = f64::from(label);
+            [weights[i] * (1.0 - positive), weights[i] * positive]
+        })
+    })
 }
 
 /// Sums of scaled weights, if those of the weights as they are leave the range of float64. Their AUC is the same.

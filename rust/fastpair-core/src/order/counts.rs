@@ -4,14 +4,14 @@
 //! a negative of `self`. Joining is associative, so buckets, chunks and signs may be counted apart, on any thread, and
 //! joined from the lowest to the highest.
 
-use std::ops::AddAssign;
-
 /// Counts of a run of scores that join with those of a higher run.
 pub(crate) trait Tally: Copy + Default + Send {
     /// What a row adds to its class: 1 or its weight.
-    type Amount: Copy + Default + AddAssign;
-    /// A run of equal scores.
-    fn tied(positives: Self::Amount, negatives: Self::Amount) -> Self;
+    type Amount: Copy;
+    /// Adds a row at the upper end: `amounts` of negatives and positives, one of which is zero. `below` is this tally
+    /// before the ties of the row. A positive wins against `below` twice and against its ties once, a negative loses
+    /// half to its ties; nothing here waits for more than one addition, and nothing branches.
+    fn add(&mut self, below: &Self, amounts: [Self::Amount; 2]);
     /// This run and a higher one.
     #[must_use]
     fn then(self, next: Self) -> Self;
@@ -21,31 +21,29 @@ pub(crate) trait Tally: Copy + Default + Send {
 }
 
 /// Tallies rows that come in ascending order.
-pub(crate) struct Ascending<K, T: Tally> {
+pub(crate) struct Ascending<K, T> {
     tally: T,
-    /// The run of ties that the last row belongs to, its negatives first.
-    run: [T::Amount; 2],
+    below: T,
     current: Option<K>,
 }
 
 impl<K: Copy + PartialEq, T: Tally> Ascending<K, T> {
     pub fn new() -> Self {
-        Self { tally: T::default(), run: Default::default(), current: None }
+        Self { tally: T::default(), below: T::default(), current: None }
     }
 
     /// Adds a row whose score is not below that of the last.
     #[inline(always)]
-    pub fn push(&mut self, key: K, label: u8, amount: T::Amount) {
+    pub fn push(&mut self, key: K, amounts: [T::Amount; 2]) {
         if self.current != Some(key) {
-            self.tally = self.tally.then(T::tied(self.run[1], self.run[0]));
-            (self.run, self.current) = (Default::default(), Some(key));
+            (self.below, self.current) = (self.tally, Some(key));
         }
-        self.run[(label & 1) as usize] += amount;
+        self.tally.add(&self.below, amounts);
     }
 
     /// The tally of all rows.
     pub fn finish(self) -> T {
-        self.tally.then(T::tied(self.run[1], self.run[0]))
+        self.tally
     }
 }
 
@@ -61,6 +59,12 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// A run of equal scores.
+    #[inline(always)]
+    pub(crate) fn tied(positives: u64, negatives: u64) -> Self {
+        Self { twice_u: u128::from(positives) * u128::from(negatives), positives, negatives }
+    }
+
     /// The numbers as weighted sums in which every weight is 1.
     pub fn to_sums(&self) -> Sums {
         Sums { twice_u: self.twice_u as f64, positives: self.positives as f64, negatives: self.negatives as f64 }
@@ -113,8 +117,11 @@ impl Tally for Counts {
     type Amount = u64;
 
     #[inline(always)]
-    fn tied(positives: u64, negatives: u64) -> Self {
-        Self { twice_u: u128::from(positives) * u128::from(negatives), positives, negatives }
+    fn add(&mut self, below: &Self, [negative, positive]: [u64; 2]) {
+        self.twice_u += u128::from(positive) * u128::from(below.negatives + self.negatives)
+            + u128::from(negative) * u128::from(self.positives - below.positives);
+        self.positives += positive;
+        self.negatives += negative;
     }
 
     #[inline(always)]
@@ -135,8 +142,12 @@ impl Tally for Sums {
     type Amount = f64;
 
     #[inline(always)]
-    fn tied(positives: f64, negatives: f64) -> Self {
-        Self { twice_u: positives * negatives, positives, negatives }
+    fn add(&mut self, below: &Self, [negative, positive]: [f64; 2]) {
+        let of_positive = positive * (below.negatives + self.negatives);
+        let of_negative = negative * (self.positives - below.positives);
+        self.twice_u += of_positive + of_negative;
+        self.positives += positive;
+        self.negatives += negative;
     }
 
     #[inline(always)]

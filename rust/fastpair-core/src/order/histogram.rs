@@ -72,24 +72,26 @@ impl Op for Fill<'_> {
     #[inline(always)]
     fn run<L: Level>(self) -> Result<()> {
         let mut block = Block::<u16>::for_rows(&self.rows);
-        let [first, second] = self.tables;
+        let mut halves = vec![0u32; block.keys.len()];
+        let [first, second] = self.tables.map(bytemuck::cast_slice_mut::<u64, u32>);
         for part in self.rows.blocks() {
             self.context.check()?;
             part.read(&mut block)?;
+            // A loop of its own, which the compiler can vectorise.
+            for (half, (key, label)) in halves.iter_mut().zip(block.pairs()) {
+                *half = u32::from(key) << 1 | u32::from(label ^ cfg!(target_endian = "big") as u8);
+            }
+            let halves = &halves[..block.len];
             if second.is_empty() {
-                for (key, label) in block.pairs() {
-                    first[key as usize] += 1 << (32 * label);
-                }
+                halves.iter().for_each(|&half| first[half as usize] += 1);
                 continue;
             }
-            let even = block.len & !1;
-            for i in (0..even).step_by(2) {
-                first[block.keys[i] as usize] += 1 << (32 * block.labels[i]);
-                second[block.keys[i + 1] as usize] += 1 << (32 * block.labels[i + 1]);
+            let mut pairs = halves.chunks_exact(2);
+            for pair in &mut pairs {
+                first[pair[0] as usize] += 1;
+                second[pair[1] as usize] += 1;
             }
-            if even < block.len {
-                first[block.keys[even] as usize] += 1 << (32 * block.labels[even]);
-            }
+            pairs.remainder().iter().for_each(|&half| first[half as usize] += 1);
         }
         Ok(())
     }

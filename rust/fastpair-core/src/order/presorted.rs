@@ -6,12 +6,12 @@ use crate::error::{Error, Result};
 use crate::pool::Context;
 use crate::rows::{Block, Rows};
 
-/// Tallies sorted rows; `amount` tells what row `i` of a block adds, given the weights of the block.
+/// Tallies sorted rows; `amounts` tells what row `i` of a block with a label adds to each class, given the weights.
 pub(crate) fn tally<T: Tally>(
     rows: &Rows,
     order: Presorted,
     context: &Context,
-    amount: impl Fn(&[f64], usize) -> T::Amount,
+    amounts: impl Fn(u8, &[f64], usize) -> [T::Amount; 2],
 ) -> Result<T> {
     let descending = order == Presorted::Descending;
     // Descending scores are ascending ones with the keys turned round and the classes exchanged: a positive above a
@@ -30,7 +30,7 @@ pub(crate) fn tally<T: Tally>(
                 return Err(Error::NotSorted { order, index: rows.first_out_of_order::<u64>(descending) });
             }
             last = key;
-            tally.push(key, label ^ descending as u8, amount(&block.weights, i));
+            tally.push(key, amounts(label ^ descending as u8, &block.weights, i));
         }
     }
     let tally: T = tally.finish();

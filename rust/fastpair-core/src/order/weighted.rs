@@ -10,6 +10,7 @@ use super::sort::{SortKey, sort};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::pool::Context;
+use crate::simd::{self, Level, Op};
 
 /// Key and weight; the sign bit of the weight is the label. Kept as words so that rows of 32-bit scores take 12 bytes.
 #[derive(Clone, Copy)]
@@ -24,14 +25,12 @@ impl<K: Key> Weighted<K> {
         u64::from(self.signed_weight[0]) | u64::from(self.signed_weight[1]) << 32
     }
 
+    /// The weight among the negatives and among the positives: one of them is zero.
     #[inline(always)]
-    fn weight(self) -> f64 {
-        f64::from_bits(self.bits() & !(1 << 63))
-    }
-
-    #[inline(always)]
-    fn label(self) -> u8 {
-        (self.bits() >> 63) as u8
+    fn weights(self) -> [f64; 2] {
+        let bits = self.bits();
+        let (weight, positive) = (bits & !(1 << 63), ((bits as i64) >> 63) as u64);
+        [f64::from_bits(weight & !positive), f64::from_bits(weight & positive)]
     }
 }
 
@@ -46,12 +45,26 @@ impl<K: SortKey> Record<K> for Weighted<K> {
 
     fn tally(bucket: &mut [Self], context: &Context) -> Result<Sums> {
         let places = ascending(bucket, context)?;
+        Ok(simd::call(context.isa, Add { bucket, places: &places }))
+    }
+}
+
+/// Adds up the rows of a bucket in the order of their places.
+struct Add<'a, K> {
+    bucket: &'a [Weighted<K>],
+    places: &'a [u64],
+}
+
+impl<K: Key> Op for Add<'_, K> {
+    type Out = Sums;
+    #[inline(always)]
+    fn run<L: Level>(self) -> Sums {
         let mut sums = Ascending::new();
-        for place in places {
-            let row = bucket[place as usize];
-            sums.push(row.key, row.label(), row.weight());
+        for &place in self.places {
+            let row = self.bucket[place as usize];
+            sums.push(row.key, row.weights());
         }
-        Ok(sums.finish())
+        sums.finish()
     }
 }
 

@@ -55,8 +55,14 @@ impl<K: Key, M: Map<K>> Op for Count<'_, K, M> {
             self.context.check()?;
             part.read_keys(&mut block)?;
             buckets_of(&block, self.map, &mut slots);
-            for &slot in &slots[..block.len] {
-                counts[slot as usize] += 1;
+            let slots = &slots[..block.len];
+            if counts.len() == 2 {
+                // A sum instead of increments, each of which would wait for the one before.
+                let upper = slots.iter().sum::<u32>() as usize;
+                counts[0] += slots.len() - upper;
+                counts[1] += upper;
+            } else {
+                slots.iter().for_each(|&slot| counts[slot as usize] += 1);
             }
         }
         Ok(counts)
@@ -141,14 +147,13 @@ pub(crate) fn distribute<K: Key, M: Map<K>, R: Record<K>>(
     }
     bounds.push(at);
     let mut records = uninit(at)?;
-    let out = Shared(records.as_mut_ptr());
+    let out = Places { first: records.as_mut_ptr(), len: at };
     let threads = cursors.len();
     // Each part must end where the next one began; else another thread changed the input between the two passes.
     let begins: Vec<Vec<usize>> = cursors.iter().skip(1).cloned().chain([bounds[1..].to_vec()]).collect();
     let parts = rows.split(threads).into_iter().zip(cursors).collect();
-    let scatter = |(rows, cursors)| {
-        simd::call(context.isa, Scatter { rows, map, context, cursors, out, len: at, key: PhantomData::<K> })
-    };
+    let scatter =
+        |(rows, cursors)| simd::call(context.isa, Scatter { rows, map, context, cursors, out, key: PhantomData::<K> });
     let ends: Vec<Vec<usize>> = context.map(threads, parts, scatter)?.into_iter().collect::<Result<_>>()?;
     if ends != begins {
         return Err(Error::Changed);
@@ -160,25 +165,43 @@ pub(crate) fn distribute<K: Key, M: Map<K>, R: Record<K>>(
 const LINE: usize = 64;
 
 /// Where all parts write, each to places of its own.
-struct Shared<R>(*mut MaybeUninit<R>);
-impl<R> Clone for Shared<R> {
+struct Places<R> {
+    first: *mut MaybeUninit<R>,
+    len: usize,
+}
+impl<R> Clone for Places<R> {
     fn clone(&self) -> Self {
         *self
     }
 }
-impl<R> Copy for Shared<R> {}
+impl<R> Copy for Places<R> {}
 // SAFETY: the places that two parts write never overlap: each has its own range of each bucket.
-unsafe impl<R: Send> Send for Shared<R> {}
+unsafe impl<R: Send> Send for Places<R> {}
 // SAFETY: as above.
-unsafe impl<R: Send> Sync for Shared<R> {}
+unsafe impl<R: Send> Sync for Places<R> {}
+
+impl<R> Places<R> {
+    #[inline(always)]
+    fn write(&self, place: usize, record: R) -> Result<()> {
+        if place >= self.len {
+            return Err(Error::Changed);
+        }
+        // SAFETY: the place is inside the buffer, which holds `len` records.
+        let place = unsafe { self.first.add(place) };
+        // SAFETY: as above.
+        unsafe { place.write(MaybeUninit::new(record)) };
+        // The next line of this bucket is asked for long before it is written: else each waits for memory.
+        simd::prefetch(place.cast::<u8>().wrapping_add(LINE));
+        Ok(())
+    }
+}
 
 struct Scatter<'a, K, M, R> {
     rows: Rows<'a>,
     map: &'a M,
     context: &'a Context<'a>,
     cursors: Vec<usize>,
-    out: Shared<R>,
-    len: usize,
+    out: Places<R>,
     key: PhantomData<K>,
 }
 
@@ -187,27 +210,29 @@ impl<K: Key, M: Map<K>, R: Record<K>> Op for Scatter<'_, K, M, R> {
     type Out = Result<Vec<usize>>;
     #[inline(always)]
     fn run<L: Level>(mut self) -> Self::Out {
-        let (cursors, out, len) = (&mut self.cursors[..], self.out.0, self.len);
+        let (cursors, out) = (&mut self.cursors[..], self.out);
         let mut block = Block::<K>::for_rows(&self.rows);
         let mut slots = vec![0u32; block.keys.len()];
         for part in self.rows.blocks() {
             self.context.check()?;
             part.read(&mut block)?;
             buckets_of(&block, self.map, &mut slots);
-            let places = slots.iter().zip(block.pairs()).enumerate();
-            for (i, (&slot, (key, label))) in places {
-                let record = R::of(key, label, || block.weights[i]);
-                let cursor = &mut cursors[slot as usize];
-                if *cursor >= len {
-                    return Err(Error::Changed);
+            let rows = slots.iter().zip(block.pairs()).enumerate();
+            let rows = rows.map(|(i, (&slot, (key, label)))| (slot as usize, R::of(key, label, || block.weights[i])));
+            if let [low, high] = cursors {
+                // Kept in registers: in memory each would wait for its last increment.
+                let (mut lower, mut upper) = (*low, *high);
+                for (slot, record) in rows {
+                    out.write(if slot == 0 { lower } else { upper }, record)?;
+                    lower += 1 - slot;
+                    upper += slot;
                 }
-                // SAFETY: the cursor is inside the buffer, which holds `len` records.
-                let place = unsafe { out.add(*cursor) };
-                // SAFETY: as above.
-                unsafe { place.write(MaybeUninit::new(record)) };
-                // The next line of this bucket is asked for long before it is written: else each waits for memory.
-                simd::prefetch(place.cast::<u8>().wrapping_add(LINE));
-                *cursor += 1;
+                (*low, *high) = (lower, upper);
+            } else {
+                for (slot, record) in rows {
+                    out.write(cursors[slot], record)?;
+                    cursors[slot] += 1;
+                }
             }
         }
         Ok(self.cursors)

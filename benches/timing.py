@@ -1,0 +1,162 @@
+"""Time functions side by side: in one process, in rounds, each in its turn."""
+
+import gc
+import math
+import random
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from adapters import PEERS, AbsentError, Answer, Peer
+from benchmarks.data import Data
+from cases import Case
+
+from fastpair import _core
+
+# A turn in a round is one call, or so many that it takes this long: a clock is too coarse for microseconds.
+TURN_SECONDS = 500e-6
+# So many calls even of slow peers, if they take no more than this many times the seconds of the case.
+FEWEST_CALLS, PATIENCE = 3, 5
+
+
+@dataclass
+class Timing:
+    """What became of one peer in one case."""
+
+    peer: Peer
+    seconds: list[float] = field(default_factory=list)
+    """One figure for each turn: seconds per call."""
+    difference: float | None = None
+    """How far the answer is from that of fastpair; None if there is nothing to compare."""
+    problem: str = ""
+    """Why there are no figures."""
+
+    @property
+    def median(self) -> float:
+        """Seconds per call."""
+        return statistics.median(self.seconds)
+
+
+def measure(case: Case, rows: int, rounds: int, max_seconds: float) -> list[Timing]:
+    """Time all peers of a case; the first one is fastpair and has the answer that others are compared with."""
+    data, small = case.make(rows), case.make(min(rows, 1000))
+    timings = [Timing(PEERS[case.task][name]) for name in case.peers]
+    calls: dict[str, Callable[[], Answer]] = {}
+    costs: dict[str, float] = {}
+    reference: Answer = None
+    for timing in timings:
+        peer = timing.peer
+        try:
+            with at_level(peer.level), quiet():
+                # The first calls may compile or start threads; the second one shows the answer and the cost.
+                peer.build(small)()
+                call = peer.build(data)
+                start = time.perf_counter()
+                answer = call()
+                costs[peer.name] = time.perf_counter() - start
+        except (AbsentError, ImportError) as error:
+            timing.problem = f"absent: {error}"
+        except Exception as error:
+            # A peer that cannot do it is a row of the table, not the end of the run.
+            timing.problem = f"failed: {type(error).__name__}: {str(error).splitlines()[0]}"
+        else:
+            calls[peer.name] = call
+            if timing is timings[0]:
+                reference = answer
+            elif reference is not None and answer is not None:
+                timing.difference = difference(answer, reference)
+    run_rounds([timing for timing in timings if timing.peer.name in calls], calls, costs, rounds, max_seconds)
+    return timings
+
+
+def run_rounds(
+    timings: list[Timing],
+    calls: dict[str, Callable[[], Answer]],
+    costs: dict[str, float],
+    rounds: int,
+    max_seconds: float,
+) -> None:
+    """Call everybody in turn, in a new order each round; slow peers sit out some of the rounds."""
+    turns = plan(costs, rounds, max_seconds)
+    repeats = {name: max(1, math.ceil(TURN_SECONDS / cost)) for name, cost in costs.items()}
+    shuffled = random.Random(0)
+    gc.collect()
+    gc.disable()
+    try:
+        for index in range(rounds):
+            for timing in shuffled.sample(timings, len(timings)):
+                name = timing.peer.name
+                if index * turns[name] // rounds < (index + 1) * turns[name] // rounds:
+                    timing.seconds.append(one_turn(timing.peer, calls[name], repeats[name]))
+    finally:
+        gc.enable()
+
+
+def one_turn(peer: Peer, call: Callable[[], Answer], repeats: int) -> float:
+    """Return the seconds per call of so many calls in a row."""
+    with at_level(peer.level), quiet():
+        start = time.perf_counter()
+        for _ in range(repeats):
+            call()
+        return (time.perf_counter() - start) / repeats
+
+
+def plan(costs: dict[str, float], rounds: int, max_seconds: float) -> dict[str, int]:
+    """Share the seconds out: everybody gets all rounds, or those that fit into the same share for each slow one."""
+    costs = {name: max(cost, TURN_SECONDS) for name, cost in costs.items()}
+    left, share = max_seconds, 0.0
+    for waiting, cost in zip(range(len(costs), 0, -1), sorted(costs.values()), strict=True):
+        share = left / waiting
+        left -= min(cost * rounds, share)
+    turns = {}
+    for name, cost in costs.items():
+        affordable = FEWEST_CALLS if cost * FEWEST_CALLS <= PATIENCE * max_seconds else 1
+        turns[name] = min(rounds, max(int(share / cost), affordable))
+    return turns
+
+
+def difference(answer: Answer, reference: Answer) -> float:
+    """Return the largest difference of two answers."""
+    if isinstance(reference, tuple):
+        ids, areas = reference
+        if not isinstance(answer, tuple):
+            # The mean over groups, in which a group of one class counts 0.
+            return abs(float(answer) - float(np.nan_to_num(areas).mean()))
+        order, own_order = np.argsort(ids), np.argsort(answer[0])
+        if not np.array_equal(ids[order], answer[0][own_order]):
+            return math.inf
+        return difference(answer[1][own_order], areas[order])
+    answer, reference = np.asarray(answer), np.asarray(reference)
+    if answer.dtype.kind == "u" or answer.shape != reference.shape:
+        return 0.0 if np.array_equal(answer, reference) else math.inf
+    gaps = np.atleast_1d(np.abs(answer - reference))
+    gaps[np.isnan(answer) & np.isnan(reference)] = 0
+    return float(np.nan_to_num(gaps, nan=math.inf).max(initial=0))
+
+
+@contextmanager
+def at_level(level: str | None) -> Iterator[None]:
+    """Set fastpair to an instruction set for a while; the switch itself is not timed."""
+    if level is None:
+        yield
+        return
+    if level not in _core.available_isas():
+        raise AbsentError(f"this processor has no {level}")
+    before = _core.isa()
+    _core.set_isa(level)
+    try:
+        yield
+    finally:
+        _core.set_isa(before)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drop warnings, such as those on groups of one class."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
