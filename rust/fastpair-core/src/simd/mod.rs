@@ -170,6 +170,11 @@ impl Isa {
         }
     }
 
+    /// Whether vectors of this level are registers.
+    pub(crate) fn has_vectors(self) -> bool {
+        self.0 != Tag::Base
+    }
+
     /// The level of that name, if this processor has it.
     pub fn by_name(name: &str) -> Result<Self> {
         let available = Self::available();

@@ -1,4 +1,4 @@
-//! Lanes in plain Rust, for processors without a level of their own (and for Miri). Slow is allowed, wrong is not.
+//! Lanes in plain Rust: what the vectors mean, for tests on any processor and for Miri. Nothing that is timed uses them.
 
 use super::Vector;
 use crate::key::Key;

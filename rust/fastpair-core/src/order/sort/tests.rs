@@ -39,6 +39,9 @@ fn check<K: SortKey>(isa: Isa, name: &str, keys: &[u64]) {
     padded[inside.clone()].iter_mut().zip(keys).for_each(|(slot, &key)| *slot = K::from_u64(key));
     let mut expected = padded.clone();
     expected[inside.clone()].sort_unstable();
+    vector_sort(&mut padded[inside.clone()], &context).unwrap();
+    assert!(padded == expected, "{name}, {} keys of {} bits, {}", keys.len(), K::BITS, isa.name());
+    padded[inside.clone()].reverse();
     sort(&mut padded[inside], &context).unwrap();
     assert!(padded == expected, "{name}, {} keys of {} bits, {}", keys.len(), K::BITS, isa.name());
 }
@@ -101,5 +104,5 @@ fn an_interrupted_sort_stops() {
     let cancelled = std::sync::atomic::AtomicBool::new(true);
     let context = Context { cancelled: &cancelled, ..Context::new() };
     let mut keys: Vec<u32> = (0..10_000).rev().collect();
-    assert_eq!(sort(&mut keys, &context), Err(crate::Error::Interrupted));
+    assert_eq!(vector_sort(&mut keys, &context), Err(crate::Error::Interrupted));
 }
