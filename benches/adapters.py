@@ -1,8 +1,8 @@
 """The packages that fastpair is timed beside: one adapter each, as data.
 
-An adapter takes the data and returns a function without arguments that gives the answer; that function is what is timed.
-Conversions that a user would have to make are inside it, those that a user would not are outside. Packages are imported by
-their adapters, so that one that is not installed is only absent.
+An adapter takes the data and returns a function without arguments that gives the answer; that function is
+what is timed. Conversions that a user would have to make are inside it, those that a user would not are
+outside. Packages are imported by their adapters, so that one that is not installed is only absent.
 """
 
 import ctypes
@@ -11,14 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import fastpair
 import numpy as np
 from benchmarks.data import Data
+from fastpair import _core
 from numpy.ctypeslib import ndpointer
 
-import fastpair
-from fastpair import _core
-
-# One thread for everybody, unless whoever starts this says otherwise; read when the packages are imported, further down.
+# One thread for everybody, unless whoever starts this says otherwise; read when the packages are imported.
 THREAD_VARIABLES = ("POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS")
 for _name in THREAD_VARIABLES:
     os.environ.setdefault(_name, "1")
@@ -62,7 +61,7 @@ def adapter(task: str, name: str, **options: Any) -> Callable[[Build], Build]:
 
 
 def float32_or_64(data: Data) -> Callable[[], Any]:
-    """Scores for packages that take only float32 and float64: a user has to convert others, so it is timed."""
+    """Scores as float32 or float64, for packages that take no others; the conversion is timed."""
     if data.scores.dtype in (np.float32, np.float64):
         return lambda: data.scores
     return lambda: data.scores.astype(np.float32)
@@ -109,9 +108,8 @@ def call_fastpair(num_threads: int) -> Build:
 
 def by_group(data: Data, num_threads: int) -> Answer:
     """Give the ids and the areas of groups."""
-    areas, ids = fastpair.auc(
-        data.scores, data.labels, groups=data.groups, return_groups=True, num_threads=num_threads
-    )
+    scores, labels, _, groups = data
+    areas, ids = fastpair.auc(scores, labels, groups=groups, return_groups=True, num_threads=num_threads)
     return ids, areas
 
 

@@ -23,7 +23,9 @@ class Target:
         """Say it in a cell of a table."""
         if self.kind == "faster":
             return f"at least {self.value:g}x"
-        return f"within {self.value:g}x its time" if self.kind == "within" else f"under {self.value * 1e6:g} µs"
+        if self.kind == "within":
+            return f"within {self.value:g}x its time"
+        return f"under {self.value * 1e6:g} µs"
 
 
 def faster(ratio: float) -> Target:
@@ -84,16 +86,18 @@ class MemoryCase:
 
 FLOOR = "np.sort of the scores (a floor)"
 COMMON = ("fastpair", "scikit-learn", "scors")
-RECIPES = ("numpy argsort (ignores ties)", "numpy packed keys (ignores ties)", "numpy two sorts and searchsorted")
-OTHERS = ("numba argsort and pass", "catboost eval_metric", "fastauc (C++)")
+ARGSORT, PACKED = "numpy argsort (ignores ties)", "numpy packed keys (ignores ties)"
+TWO_SORTS = "numpy two sorts and searchsorted"
+NUMBA, CATBOOST, FASTAUC = "numba argsort and pass", "catboost eval_metric", "fastauc (C++)"
 # scipy ranks by a stable argsort: left out where it would take the minutes of the others.
 SCIPY = ("scipy rankdata", "scipy mannwhitneyu")
-ALL = (*COMMON, *RECIPES, *OTHERS, *SCIPY, FLOOR)
-LARGE = (*COMMON, *RECIPES, *OTHERS, FLOOR)
-FLOAT64 = tuple(peer for peer in LARGE if peer not in (RECIPES[1], OTHERS[2]))
-SMALL_DTYPES = (*COMMON, RECIPES[2], OTHERS[0])
+LARGE = (*COMMON, ARGSORT, PACKED, TWO_SORTS, NUMBA, CATBOOST, FASTAUC, FLOOR)
+ALL = (*LARGE, *SCIPY)
+FLOAT64 = (*COMMON, ARGSORT, TWO_SORTS, NUMBA, CATBOOST, FLOOR)
+SMALL_DTYPES = (*COMMON, TWO_SORTS, NUMBA)
 BATCH = ("fastpair", "scikit-learn loop", "scors loop", "scipy rankdata")
-GROUPS = ("fastpair", "scikit-learn loop", "scors loop", "polars rank().over()", "catboost QueryAUC (mean, presorted)")
+SPARSE_GROUPS = ("fastpair", "scors loop", "polars rank().over()", "catboost QueryAUC (mean, presorted)")
+GROUPS = (*SPARSE_GROUPS, "scikit-learn loop")
 LEVELS = ("fastpair, level v3", "fastpair, level v4")
 
 
@@ -108,38 +112,44 @@ def scores_case(
 ) -> Case:
     """One series."""
     title = f"{dtype}, n = {{n:,}}, {100 * positives:g} % positive, distribution: {distribution}"
-    return Case(
-        name, title, "auc", lambda n: make_data(n, dtype, distribution, positives), rows, peers, targets or {}
-    )
+
+    def make(rows: int) -> Data:
+        return make_data(rows, dtype, distribution, positives)
+
+    return Case(name, title, "auc", make, rows, peers, targets or {})
 
 
 def weights_case(name: str, rows: int, peers: tuple[str, ...], targets: dict[str, Target]) -> Case:
     """One series with weights."""
     title = "float32 with float32 weights, n = {n:,}"
-    return Case(
-        name, title, "auc", lambda n: make_data(n)._replace(weights=make_weights(n)), rows, peers, targets
-    )
+
+    def make(rows: int) -> Data:
+        return make_data(rows)._replace(weights=make_weights(rows))
+
+    return Case(name, title, "auc", make, rows, peers, targets)
 
 
-def groups_case(name: str, rows: int, sparse: bool, peers: tuple[str, ...], targets: dict[str, Target]) -> Case:
+def groups_case(
+    name: str, rows: int, peers: tuple[str, ...], targets: dict[str, Target] | None = None, sparse: bool = False
+) -> Case:
     """Groups of about 100 rows."""
     ids = "spread over forty bits" if sparse else "0, 1, ..."
     title = f"float32, n = {{n:,}} in unsorted groups of about 100 rows, int64 ids {ids}"
-    return Case(
-        name,
-        title,
-        "groups",
-        lambda n: make_data(n)._replace(groups=make_groups(n, n // 100, sparse)),
-        rows,
-        peers,
-        targets,
-    )
+
+    def make(rows: int) -> Data:
+        return make_data(rows)._replace(groups=make_groups(rows, rows // 100, sparse))
+
+    return Case(name, title, "groups", make, rows, peers, targets or {})
 
 
 def sort_case(name: str, rows: int, dtype: str) -> Case:
     """Keys alone; both sides sort a fresh copy."""
     title = f"{dtype} keys, n = {{n:,}}; no AUC: the engine's sort and numpy's, each on a fresh copy"
-    return Case(name, title, "sort", lambda n: Data(make_keys(n, dtype), None), rows, ("fastpair", *LEVELS, "np.sort"))
+
+    def make(rows: int) -> Data:
+        return Data(make_keys(rows, dtype), None)
+
+    return Case(name, title, "sort", make, rows, ("fastpair", *LEVELS, "np.sort"))
 
 
 def sklearn(ratio: float) -> dict[str, Target]:
@@ -161,19 +171,18 @@ CASES: tuple[Case, ...] = (
     scores_case("auc-f64-1e6", 1_000_000, FLOAT64, sklearn(25), dtype="float64"),
     scores_case("auc-f64-1e7", 10_000_000, FLOAT64, sklearn(35), dtype="float64"),
     scores_case("auc-f16-1e6", 1_000_000, SMALL_DTYPES, sklearn(200), dtype="float16"),
-    scores_case("auc-bf16-1e6", 1_000_000, (*COMMON, RECIPES[2]), sklearn(200), dtype="bfloat16"),
+    scores_case("auc-bf16-1e6", 1_000_000, (*COMMON, TWO_SORTS), sklearn(200), dtype="bfloat16"),
     scores_case("auc-int8-1e6", 1_000_000, SMALL_DTYPES, sklearn(200), dtype="int8"),
     scores_case("auc-uint8-1e6", 1_000_000, SMALL_DTYPES, sklearn(200), dtype="uint8"),
     scores_case("auc-int16-1e6", 1_000_000, SMALL_DTYPES, sklearn(200), dtype="int16"),
-    weights_case("auc-weights-f32-1e6", 1_000_000, (*COMMON, *OTHERS[1:], FLOOR), sklearn_scors(20, 4)),
+    weights_case("auc-weights-f32-1e6", 1_000_000, (*COMMON, CATBOOST, FASTAUC, FLOOR), sklearn_scors(20, 4)),
     groups_case(
         "auc-groups-1e6",
         1_000_000,
-        False,
         GROUPS,
         {"scikit-learn loop": faster(800), "polars rank().over()": faster(6)},
     ),
-    groups_case("auc-groups-sparse-1e6", 1_000_000, True, ("fastpair", *GROUPS[2:]), {}),
+    groups_case("auc-groups-sparse-1e6", 1_000_000, SPARSE_GROUPS, sparse=True),
     *(
         scores_case(
             f"auc-threads-{short}-1e7",

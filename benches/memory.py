@@ -1,8 +1,8 @@
 """Measure how much memory one call of `fastpair.auc` takes beyond its input.
 
-Each case runs in a process of its own (this file as a script), in which the input has been written. The function is called
-once before, so that its code is loaded. Then, where the system allows it, the kernel's record of the peak is reset, and the
-second call is measured.
+Each case runs in a process of its own (this file as a script), in which the input has been written. Where the
+system allows it, the function is called once before, so that its code is loaded, the kernel's record of the peak
+is reset, and the second call is measured.
 """
 
 import json
@@ -13,12 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import fastpair
 from benchmarks.data import make_data
 from cases import MEMORY_CASES, MemoryCase
 
-import fastpair
-
-# The allocator of glibc returns what is freed at once, or else the second call would find what the first one left.
+# Has the allocator of glibc return what is freed; otherwise the second call would find what the first one left.
 RETURN_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 
 
@@ -67,7 +66,7 @@ def growth(call: Callable[[], object]) -> tuple[int | None, str]:
 
 
 def growth_of_record(call: Callable[[], object]) -> tuple[int | None, str]:
-    """Without a reset: how far the call exceeds the highest peak so far, which making the data hardly raises."""
+    """Without a reset: how far the call exceeds the peak so far, which making the data hardly raises."""
     try:
         import resource
     except ImportError:

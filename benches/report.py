@@ -8,37 +8,47 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import fastpair
 from adapters import PEERS, THREAD_VARIABLES
 from cases import Case
 from memory import Peak
-from timing import Timing
-
-import fastpair
+from timing import FEWEST_CALLS, PATIENCE, Timing
 
 METHOD = """\
-- One process; in each round every package has its turn, in an order that is drawn anew, so that whatever else the machine
-  does hits all of them alike. A turn is one call, or as many as fill half a millisecond.
-- Before that each package is called once on a thousand rows (it may compile or start threads) and once on the data of the
-  case; neither call counts. The answer of the second one is compared with that of fastpair: "same" means within 1e-9, or
-  1e-6 for packages that compute in float32; anything else is shown.
-- `median` and `min` are seconds per call over the turns, whose number is under `turns`: {rounds} for the fast; the
-  {max_seconds:g} seconds of a case are shared out among the slow, which still get 3 turns unless those would take {patience}
-  times as long. `ratio` is the median over that of the first row, which is fastpair: above 1, fastpair is faster.
-- One thread everywhere unless the row says otherwise: {threads}.
-- Scores are N(0, 1) for negatives and N(1, 1) for positives unless the case says otherwise, 10 % of the rows are positive,
-  and all data are drawn from one seed. Integer dtypes hold the same scores, spread over their range.
-- Labels are bool for everybody, which all of these packages take as they are (catboost's grouped metric: float32), so that
-  none pays for a conversion. Packages that do not take a dtype of scores are given the conversion to float32 that a user
-  would write, inside the time.
-- `required` is what this project demands of itself; it is stated in `benches/cases.py` and checked on the medians.
+- One process; in each round every package has its turn, in an order that is drawn anew, so that whatever else
+  the machine does hits all of them alike. A turn is one call, or as many as fill half a millisecond.
+- Before that, each package is called once on a thousand rows (it may compile or start threads) and once on the
+  data of the case; neither call counts. The answer of the second one is compared with that of fastpair: "same"
+  means within 1e-9, or 1e-6 for packages that compute in float32; anything else is shown.
+- `median` and `min` are seconds per call over the turns, whose number is under `turns`: {rounds} for the fast.
+  The slow share out the {max_seconds:g} seconds of a case; they still get {fewest} turns, unless those would take
+  more than {patience} times as long. `ratio` is the median over that of the first row, which is fastpair: above 1,
+  fastpair is faster.
+- One thread for everybody, unless the row says otherwise: {threads}.
+- All data are drawn from one seed. The distribution of the scores is `random` and 10 % of the rows are positive
+  unless the case says otherwise. Integer dtypes hold the same scores, spread over their range.
+- Labels are bool for everybody, which all of these packages take as they are (catboost's grouped metric:
+  float32), so that none pays for a conversion. Where a package does not take a dtype of scores, the conversion
+  to float32 that a user would write is part of its time.
+- `required` is what this project demands of itself; it stands in `benches/cases.py` and is checked on the medians.
+
+Distributions:
+
+- `random`: N(0, 1) for negatives, N(1, 1) for positives; `sorted` and `reversed`: the same, in order.
+- `skewed`: exp(4 x) of those; `saturated`: the logistic function of 16 + 8 x, of which about half is 1.0 in
+  float32; `ties`: 1000 levels; `constant`: one value; `clusters`: 99 % around 0.5 with a deviation of 0.0001,
+  the others around 0 with one of 1e6.
 """
 
 MEMORY_METHOD = """\
-Bytes that one call of `fastpair.auc` adds to the resident memory at its peak, in a fresh process for each row, after the
-input was written and the code was loaded by a call before; `beyond the scores` is that less the bytes of the scores. `allowed` is what the documentation of the
-function promises: the bytes of the scores and 2 MiB, or 1 MiB in all for scores of at most 16 bits. Kernels count resident
-memory to within some hundred KiB, and large pages round it up to 2 MiB. Source: {source}.
+Bytes that one call of `fastpair.auc` adds to the resident memory at its peak, in a fresh process for each row,
+after the input was written and a call before has loaded the code; `beyond the scores` is that less the bytes of
+the scores. `allowed` is what the documentation of the function promises: the bytes of the scores and 2 MiB, or
+1 MiB in all for scores of at most 16 bits. The kernel counts resident memory in batches, so a verdict grants
+0.25 MiB more. All sizes in MiB. Source: {source}.
 """
+
+MEMORY_ACCURACY = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,8 @@ class Verdict:
     against: str
     required: str
     measured: str
-    met: bool
+    met: bool | None
+    """None if the package is absent."""
 
 
 def seconds(value: float) -> str:
@@ -74,20 +85,19 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines = [[cell.replace("|", "\\|") for cell in line] for line in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    )
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
 
 
 def verdicts(case: Case, timings: list[Timing]) -> list[Verdict]:
-    """Compare with what is required; peers without figures are passed over."""
+    """Compare with what is required."""
     by_name = {timing.peer.name: timing for timing in timings if timing.seconds}
     subject = by_name.get(case.peers[0])
     found = []
     for name, target in case.targets.items():
         timing = by_name.get(name)
         if timing is None or subject is None:
+            found.append(Verdict(case.name, name, target.describe(), "-", None))
             continue
         peer, own = timing.median, subject.median
         measured = {"faster": f"{_digits(peer / own)}x", "within": f"{_digits(own / peer)}x", "under": seconds(own)}
@@ -133,9 +143,9 @@ def memory_section(peaks: list[Peak], quick: bool) -> str:
             continue
         beyond = peak.extra - peak.score_bytes
         allowed = case.allowed(peak.rows, peak.score_bytes)
-        verdict = "-" if quick else _met(peak.extra <= allowed)
+        verdict = "-" if quick else _met(peak.extra <= allowed + MEMORY_ACCURACY)
         rows.append([*what, *map(mebibytes, (peak.score_bytes, peak.extra, beyond, allowed)), verdict])
-    header = ("case", "scores", "n", "threads", "scores, MiB", "extra, MiB", "beyond the scores", "allowed extra", "verdict")
+    header = ("case", "data", "n", "threads", "scores", "extra", "beyond the scores", "allowed extra", "verdict")
     sources = sorted({peak.source for peak in peaks if peak.extra is not None})
     return f"{MEMORY_METHOD.format(source='; '.join(sources) or 'none')}\n{table(header, rows)}\n"
 
@@ -148,7 +158,7 @@ def memory_verdicts(peaks: list[Peak]) -> list[Verdict]:
             "extra memory",
             f"at most {mebibytes(allowed)} MiB",
             f"{mebibytes(peak.extra)} MiB",
-            peak.extra <= allowed,
+            peak.extra <= allowed + MEMORY_ACCURACY,
         )
         for peak in peaks
         if peak.extra is not None
@@ -159,13 +169,13 @@ def memory_verdicts(peaks: list[Peak]) -> list[Verdict]:
 def summary_section(judged: list[Verdict]) -> str:
     """What is required and what was found, of all cases."""
     rows = [[one.case, one.against, one.required, one.measured, _met(one.met)] for one in judged]
-    met = sum(one.met for one in judged)
+    met = sum(one.met is True for one in judged)
     header = ("case", "against", "required", "measured", "verdict")
     return f"{met} of {len(judged)} requirements are met.\n\n{table(header, rows)}\n"
 
 
-def _met(met: bool) -> str:
-    return "met" if met else "**missed**"
+def _met(met: bool | None) -> str:
+    return {True: "met", False: "**missed**", None: "not measured"}[met]
 
 
 def machine_section() -> str:
@@ -191,10 +201,12 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    for line in lines:
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    facts = {key.strip(): value.strip() for key, value in fields.items()}
+    if "model name" not in facts:
+        return platform.processor() or platform.machine()
+    numbers = ", ".join(f"{key} {facts[key]}" for key in ("cpu family", "model", "stepping") if key in facts)
+    return f"{facts['model name']} ({numbers})"
 
 
 def packages_section() -> str:
@@ -212,10 +224,12 @@ def _version(package: str) -> str:
         return "absent (not installed)"
 
 
-def method_section(rounds: int, max_seconds: float, patience: int) -> str:
+def method_section(rounds: int, max_seconds: float) -> str:
     """How it was measured."""
     threads = ", ".join(f"`{name}={os.environ.get(name, '')}`" for name in THREAD_VARIABLES)
-    return METHOD.format(rounds=rounds, max_seconds=max_seconds, patience=patience, threads=threads)
+    return METHOD.format(
+        rounds=rounds, max_seconds=max_seconds, fewest=FEWEST_CALLS, patience=PATIENCE, threads=threads
+    )
 
 
 def document(command: str, quick: bool, parts: list[tuple[str, str]]) -> str:

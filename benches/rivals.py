@@ -5,13 +5,14 @@
 """
 
 import argparse
+import shlex
 from fnmatch import fnmatch
 from pathlib import Path
 
 import report
 from cases import CASES, MEMORY_CASES, Case, MemoryCase
 from memory import measure_peak
-from timing import PATIENCE, measure
+from timing import measure
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -43,7 +44,7 @@ def main() -> None:
         list_cases(cases, memory_cases)
         return
     machine, packages = report.machine_section(), report.packages_section()
-    method = report.method_section(arguments.rounds, arguments.max_seconds, PATIENCE)
+    method = report.method_section(arguments.rounds, arguments.max_seconds)
     print(machine, packages, sep="\n", flush=True)
     judged, tables = [], []
     for case in cases:
@@ -89,7 +90,7 @@ def command(arguments: argparse.Namespace) -> str:
     """Write down how this run was started, as far as it matters."""
     words = ["python benches/rivals.py"]
     if arguments.case != ["*"]:
-        words += ["--case", *arguments.case]
+        words += ["--case", *map(shlex.quote, arguments.case)]
     if arguments.quick:
         words.append("--quick")
     return " ".join(words)

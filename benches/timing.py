@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from adapters import PEERS, AbsentError, Answer, Peer
-from benchmarks.data import Data
 from cases import Case
-
 from fastpair import _core
 
 # A turn in a round is one call, or so many that it takes this long: a clock is too coarse for microseconds.
 TURN_SECONDS = 500e-6
 # So many calls even of slow peers, if they take no more than this many times the seconds of the case.
-FEWEST_CALLS, PATIENCE = 3, 5
+FEWEST_CALLS, PATIENCE = 3, 8
 
 
 @dataclass
@@ -62,7 +60,7 @@ def measure(case: Case, rows: int, rounds: int, max_seconds: float) -> list[Timi
             timing.problem = f"absent: {error}"
         except Exception as error:
             # A peer that cannot do it is a row of the table, not the end of the run.
-            timing.problem = f"failed: {type(error).__name__}: {str(error).splitlines()[0]}"
+            timing.problem = f"failed: {type(error).__name__}: {first_line(error)}"
         else:
             calls[peer.name] = call
             if timing is timings[0]:
@@ -71,6 +69,11 @@ def measure(case: Case, rows: int, rounds: int, max_seconds: float) -> list[Timi
                 timing.difference = difference(answer, reference)
     run_rounds([timing for timing in timings if timing.peer.name in calls], calls, costs, rounds, max_seconds)
     return timings
+
+
+def first_line(error: Exception) -> str:
+    """Keep a message to what fits a cell."""
+    return (str(error).splitlines() or [""])[0]
 
 
 def run_rounds(

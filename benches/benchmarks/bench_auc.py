@@ -36,7 +36,7 @@ class Distributions:
 class Positives:
     """From balanced to rare."""
 
-    params = [0.5, 0.1, 0.01, 0.001]
+    params = (0.5, 0.1, 0.01, 0.001)
     param_names = ("positives",)
 
     def setup(self, positives):
@@ -75,7 +75,7 @@ class Weights:
 class Batch:
     """Many series against one vector of labels."""
 
-    params = [(10, 100_000), (1_000, 1_000), (100_000, 10)]
+    params = ([(10, 100_000), (1_000, 1_000), (100_000, 10)],)
     param_names = ("shape",)
 
     def setup(self, shape):
@@ -88,7 +88,7 @@ class Batch:
 class Presorted:
     """Scores that are known to be in order."""
 
-    params = ["float32", "float64"]
+    params = ("float32", "float64")
     param_names = ("dtype",)
 
     def setup(self, dtype):

@@ -1,10 +1,9 @@
-"""`fastpair.gauc`, and `fastpair.auc` by group: sizes of groups, kinds of ids, threads, weightings, and memory."""
+"""`fastpair.gauc`, and `fastpair.auc` by group: sizes of groups, ids, weightings, threads, and memory."""
 
 import warnings
 
-import numpy as np
-
 import fastpair
+import numpy as np
 
 from .data import make_data, make_groups
 
@@ -39,7 +38,7 @@ class Groups:
 class Ids:
     """What the ids are, or offsets instead of ids."""
 
-    params = ["int64", "sparse int64", "str", "offsets"]
+    params = ("int64", "sparse int64", "str", "offsets")
     param_names = ("ids",)
 
     def setup(self, ids):
@@ -56,20 +55,21 @@ class Ids:
 class Weightings:
     """What a group counts."""
 
-    params = ["uniform", "size", "positives", "pairs"]
+    params = ("uniform", "size", "positives", "pairs")
     param_names = ("weighting",)
 
     def setup(self, weighting):
         self.data = make_data(ROWS)._replace(groups=make_groups(ROWS, ROWS // 100))
 
     def time_gauc(self, weighting):
-        fastpair.gauc(self.data.scores, self.data.labels, self.data.groups, weighting=weighting, num_threads=1)
+        scores, labels, _, groups = self.data
+        fastpair.gauc(scores, labels, groups, weighting=weighting, num_threads=1)
 
 
 class Threads:
     """Ten million rows, and their peak of memory."""
 
-    params = [1, 2, 4]
+    params = (1, 2, 4)
     param_names = ("threads",)
 
     def setup(self, threads):

@@ -1,7 +1,6 @@
-"""The vector sort of the engine on unsigned keys, at each instruction set; a fresh copy is part of the time."""
+"""The vector sort of the engine on unsigned keys, at each instruction set; the time includes a fresh copy."""
 
 import numpy as np
-
 from fastpair import _core
 
 from .data import make_keys
@@ -52,7 +51,7 @@ class Orders:
 class Memory:
     """Peak of the process: the keys and their copy; sorting adds nothing that grows with them."""
 
-    params = ["uint32", "uint64"]
+    params = ("uint32", "uint64")
     param_names = ("dtype",)
 
     def setup(self, dtype):

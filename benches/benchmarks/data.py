@@ -1,7 +1,7 @@
 """The data of the benchmarks, the same in every run.
 
-Everything is drawn from a seeded generator, and block by block: making the data takes hardly any memory beyond the data, so
-that a peak that is measured later is that of the measured call.
+Everything is drawn from a seeded generator, and block by block: making the data takes hardly any memory
+beyond the data, so that a peak that is measured later is that of the measured call.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def _clusters(rng: np.random.Generator, labels: Array) -> Array:
     return np.where(rng.random(len(labels)) < 0.01, 1e6 * rng.standard_normal(len(labels)), near)
 
 
-# The scores of one block of labels. Sorted and reversed scores are those of "random", put in order afterwards.
+# The scores of one block of labels. Sorted and reversed scores are random ones, put in order afterwards.
 DISTRIBUTIONS: dict[str, Callable[[np.random.Generator, Array], Array]] = {
     "random": _normal,
     "skewed": lambda rng, labels: np.exp(4 * _normal(rng, labels)),
@@ -78,7 +78,7 @@ def make_data(
         scores *= direction
         scores.sort()
         scores *= direction
-        # Each sorted score draws its label anew, with the probability that Bayes gives for N(0, 1) and N(1, 1).
+        # Each sorted score draws its label anew, with the probability that Bayes gives for the two normals.
         prior = np.log(positives / (1 - positives))
         for block in _blocks(rows):
             posterior = _sigmoid(scores[block].astype(np.float64) - 0.5 + prior)

@@ -181,15 +181,6 @@ impl<'a> Column<'a> {
         bytemuck::try_cast_slice(&self.bytes[from..from + count * size]).ok()
     }
 
-    /// Calls `each` for the elements `at .. at + count`. `T` must be the type of the dtype.
-    #[inline(always)]
-    pub(crate) fn for_each<T: Element>(&self, at: usize, count: usize, mut each: impl FnMut(T)) {
-        match self.as_slice::<T>(at, count) {
-            Some(values) => values.iter().for_each(|&value| each(value)),
-            None => (at..at + count).for_each(|i| each(self.get(i))),
-        }
-    }
-
     /// Writes what `each` makes of the elements `at .. at + out.len()`. `T` must be the type of the dtype.
     #[inline(always)]
     pub(crate) fn fill<T: Element, U>(&self, at: usize, out: &mut [U], mut each: impl FnMut(T) -> U) {

@@ -3,9 +3,8 @@
 //! Integers of a range not much wider than the number of rows are looked up in a table, others and strings in a hash
 //! map. O(n) time; 4 bytes a row, and a table of at most 16 bytes a row.
 
-use crate::column::{Column, with_element};
+use crate::column::Column;
 use crate::error::{Error, Result};
-use crate::key::{Element, Key};
 use hashbrown::HashMap;
 
 /// Rows in groups.
@@ -19,6 +18,19 @@ pub struct Groups {
 
 /// No code: also the limit of the number of groups.
 const NONE: u32 = u32::MAX;
+
+/// Ids read at a time.
+const BLOCK: usize = 2048;
+
+/// Calls `each` with the ids as keys, a block at a time.
+fn for_blocks(ids: Column, block: &mut [u64], mut each: impl FnMut(&[u64]) -> Result<()>) -> Result<()> {
+    for at in (0..ids.len()).step_by(BLOCK) {
+        let keys = &mut block[..BLOCK.min(ids.len() - at)];
+        ids.keys(at, keys);
+        each(keys)?;
+    }
+    Ok(())
+}
 
 /// Codes under construction.
 struct Coder {
@@ -50,29 +62,33 @@ impl Coder {
 impl Groups {
     /// Groups of rows with equal integer ids.
     pub fn from_ids(ids: Column) -> Result<Self> {
-        with_element!(ids.dtype(), T => Self::from_ids_as::<T>(ids))
-    }
-
-    fn from_ids_as<T: Element>(ids: Column) -> Result<Self> {
-        let (mut low, mut high) = (u64::MAX, 0);
-        ids.for_each(0, ids.len(), |id: T| (low, high) = (low.min(id.key().to_u64()), high.max(id.key().to_u64())));
+        let mut block = vec![0u64; BLOCK.min(ids.len())];
         let mut coder = Coder::new(ids.len())?;
-        let mut status = Ok(());
+        let (mut low, mut high) = (u64::MAX, 0);
+        for_blocks(ids, &mut block, |keys| {
+            keys.iter().for_each(|&key| (low, high) = (low.min(key), high.max(key)));
+            Ok(())
+        })?;
         if high.saturating_sub(low) <= 4 * ids.len() as u64 + 1024 {
             let mut table = vec![NONE; high.saturating_sub(low) as usize + 1];
-            ids.for_each(0, ids.len(), |id: T| {
-                // An id outside the range means that another thread changes the array.
-                let slot = table.get_mut(id.key().to_u64().wrapping_sub(low) as usize).ok_or(Error::Changed);
-                status = std::mem::replace(&mut status, Ok(())).and(slot.and_then(|slot| coder.push(slot)));
-            });
+            for_blocks(ids, &mut block, |keys| {
+                for key in keys {
+                    // An id outside the range means that another thread changes the array.
+                    let slot = table.get_mut(key.wrapping_sub(low) as usize).ok_or(Error::Changed)?;
+                    coder.push(slot)?;
+                }
+                Ok(())
+            })?;
         } else {
             let mut table = HashMap::new();
-            ids.for_each(0, ids.len(), |id: T| {
-                let pushed = coder.push(table.entry(id.key().to_u64()).or_insert(NONE));
-                status = std::mem::replace(&mut status, Ok(())).and(pushed);
-            });
+            for_blocks(ids, &mut block, |keys| {
+                for &key in keys {
+                    coder.push(table.entry(key).or_insert(NONE))?;
+                }
+                Ok(())
+            })?;
         }
-        status.map(|()| coder.groups)
+        Ok(coder.groups)
     }
 
     /// Groups of rows with equal bytes, `width` to a row.
