@@ -43,10 +43,11 @@ def auc(
     return_groups: bool = False,
     num_threads: SupportsIndex | None = None,
 ) -> Any:
-    r"""Compute the area under the ROC curve: the share of pairs in which the positive scores above the negative.
+    r"""Compute the exact area under the ROC curve.
 
-    Exact: pairs are counted in integers, ties count one half, and the result has the same bits for every number of
-    threads and every instruction set. Note the order of the arguments: scores first. ``auc(labels=y, scores=s)`` is the
+    It is the share of pairs of a positive and a negative in which the positive scores higher. Pairs are counted in
+    integers, ties count one half, and the result has the same bits for every number of threads and every instruction
+    set. Note the order of the arguments: scores first. ``auc(labels=y, scores=s)`` is the
     safe form for those used to the reverse.
 
     Parameters
@@ -186,7 +187,7 @@ def gauc(
     nan_policy: NanPolicy = "raise",
     num_threads: SupportsIndex | None = None,
 ) -> np.float64:
-    r"""Compute the grouped AUC: the weighted mean of the AUCs of users, queries, sessions or other groups.
+    r"""Compute the mean AUC of users, queries, sessions or other groups (GAUC).
 
     Parameters
     ----------

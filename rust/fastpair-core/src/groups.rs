@@ -5,6 +5,7 @@
 
 use crate::column::Column;
 use crate::error::{Error, Result};
+use crate::pool::Context;
 use hashbrown::HashMap;
 
 /// Rows in groups.
@@ -23,8 +24,14 @@ const NONE: u32 = u32::MAX;
 const BLOCK: usize = 2048;
 
 /// Calls `each` with the ids as keys, a block at a time.
-fn for_blocks(ids: Column, block: &mut [u64], mut each: impl FnMut(&[u64]) -> Result<()>) -> Result<()> {
+fn for_blocks(
+    ids: Column,
+    block: &mut [u64],
+    context: &Context,
+    mut each: impl FnMut(&[u64]) -> Result<()>,
+) -> Result<()> {
     for at in (0..ids.len()).step_by(BLOCK) {
+        context.check()?;
         let keys = &mut block[..BLOCK.min(ids.len() - at)];
         ids.keys(at, keys);
         each(keys)?;
@@ -61,17 +68,17 @@ impl Coder {
 
 impl Groups {
     /// Groups of rows with equal integer ids.
-    pub fn from_ids(ids: Column) -> Result<Self> {
+    pub fn from_ids(ids: Column, context: &Context) -> Result<Self> {
         let mut block = vec![0u64; BLOCK.min(ids.len())];
         let mut coder = Coder::new(ids.len())?;
         let (mut low, mut high) = (u64::MAX, 0);
-        for_blocks(ids, &mut block, |keys| {
+        for_blocks(ids, &mut block, context, |keys| {
             keys.iter().for_each(|&key| (low, high) = (low.min(key), high.max(key)));
             Ok(())
         })?;
         if high.saturating_sub(low) <= 4 * ids.len() as u64 + 1024 {
             let mut table = vec![NONE; high.saturating_sub(low) as usize + 1];
-            for_blocks(ids, &mut block, |keys| {
+            for_blocks(ids, &mut block, context, |keys| {
                 for key in keys {
                     // An id outside the range means that another thread changes the array.
                     let slot = table.get_mut(key.wrapping_sub(low) as usize).ok_or(Error::Changed)?;
@@ -81,7 +88,7 @@ impl Groups {
             })?;
         } else {
             let mut table = HashMap::new();
-            for_blocks(ids, &mut block, |keys| {
+            for_blocks(ids, &mut block, context, |keys| {
                 for &key in keys {
                     coder.push(table.entry(key).or_insert(NONE))?;
                 }
@@ -92,12 +99,16 @@ impl Groups {
     }
 
     /// Groups of rows with equal bytes, `width` to a row.
-    pub fn from_bytes(bytes: &[u8], width: usize) -> Result<Self> {
+    pub fn from_bytes(bytes: &[u8], width: usize, context: &Context) -> Result<Self> {
         let rows = bytes.len() / width.max(1);
         let mut coder = Coder::new(rows)?;
         let mut table: HashMap<&[u8], u32> = HashMap::new();
-        for id in bytes.chunks_exact(width.max(1)) {
-            coder.push(table.entry(id).or_insert(NONE))?;
+        let width = width.max(1);
+        for block in bytes.chunks(BLOCK * width) {
+            context.check()?;
+            for id in block.chunks_exact(width) {
+                coder.push(table.entry(id).or_insert(NONE))?;
+            }
         }
         Ok(coder.groups)
     }
@@ -131,12 +142,13 @@ mod tests {
 
     #[test]
     fn codes_follow_the_order_of_first_appearance() {
+        let context = &Context::new();
         let expected = Groups { codes: vec![0, 1, 0, 2, 1], first_rows: vec![0, 1, 3] };
-        assert_eq!(Groups::from_ids(Column::from_slice(&[7i64, -3, 7, 0, -3])), Ok(expected.clone()));
+        assert_eq!(Groups::from_ids(Column::from_slice(&[7i64, -3, 7, 0, -3]), context), Ok(expected.clone()));
         let sparse = [u64::MAX, 0, u64::MAX, 1 << 40, 0];
-        assert_eq!(Groups::from_ids(Column::from_slice(&sparse)), Ok(expected.clone()));
-        assert_eq!(Groups::from_bytes(b"abcdabxycd", 2), Ok(expected));
-        assert_eq!(Groups::from_ids(Column::from_slice::<u8>(&[])).unwrap().first_rows, []);
+        assert_eq!(Groups::from_ids(Column::from_slice(&sparse), context), Ok(expected.clone()));
+        assert_eq!(Groups::from_bytes(b"abcdabxycd", 2, context), Ok(expected));
+        assert_eq!(Groups::from_ids(Column::from_slice::<u8>(&[]), context).unwrap().first_rows, []);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::column::{Column, Dtype};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::labels::Labels;
+use crate::pool::Context;
 use std::ops::Range;
 
 /// Rows in a block.
@@ -111,10 +112,11 @@ impl<'a> Rows<'a> {
 
     /// Powers of two that bring the largest weight of each class of each group near 1. No AUC depends on them, and
     /// products of weights so scaled cannot leave the range of float64.
-    pub(crate) fn weight_scales(&self, groups: usize) -> Result<Vec<[f64; 2]>> {
+    pub(crate) fn weight_scales(&self, groups: usize, context: &Context) -> Result<Vec<[f64; 2]>> {
         let mut largest = vec![[0f64; 2]; groups];
         let mut block = Block::<u64>::for_rows(self);
         for part in self.blocks() {
+            context.check()?;
             part.read(&mut block)?;
             for (i, &label) in block.labels[..block.len].iter().enumerate() {
                 let group = block.codes.get(i).map_or(0, |&code| code as usize);
@@ -166,13 +168,18 @@ impl<'a> Rows<'a> {
     }
 
     /// The groups that hold a row whose score is NaN: true at their code.
-    pub(crate) fn groups_with_nan(&self, groups: usize) -> Vec<bool> {
+    pub(crate) fn groups_with_nan(&self, groups: usize, context: &Context) -> Result<Vec<bool>> {
         let mut with_nan = vec![false; groups];
         let codes = self.codes.unwrap_or_default();
-        for (i, &code) in codes.iter().enumerate().take(self.end).skip(self.begin) {
-            with_nan[code as usize] |= self.scores.is_nan(i);
+        let mut keys = vec![0u64; self.len().min(BLOCK)];
+        for part in self.blocks() {
+            context.check()?;
+            if part.scores.keys(part.begin, &mut keys[..part.len()]) {
+                let of_nan = (part.begin..part.end).filter(|&i| self.scores.is_nan(i));
+                of_nan.for_each(|i| with_nan[codes[i] as usize] = true);
+            }
         }
-        with_nan
+        Ok(with_nan)
     }
 
     /// The first row whose score is below (or above, if `descending`) the one before it, rows with NaN aside.

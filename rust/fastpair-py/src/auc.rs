@@ -83,7 +83,7 @@ type Codes<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<usize>>);
 pub fn group_codes<'py>(py: Python<'py>, groups: Bound<'py, PyUntypedArray>) -> PyResult<Codes<'py>> {
     let ids = Array::new(groups, "groups", GROUPS)?;
     let column = ids.column(0);
-    let groups = run(py, column.len(), Some(1), |_| Groups::from_ids(column))?;
+    let groups = run(py, column.len(), Some(1), |context| Groups::from_ids(column, context))?;
     Ok((groups.codes.into_pyarray(py), groups.first_rows.into_pyarray(py)))
 }
 
@@ -95,7 +95,7 @@ pub fn group_codes_of_bytes<'py>(
     width: usize,
 ) -> PyResult<Codes<'py>> {
     let bytes = bytes.as_slice()?;
-    let groups = run(py, bytes.len() / width.max(1), Some(1), |_| Groups::from_bytes(bytes, width))?;
+    let groups = run(py, bytes.len() / width.max(1), Some(1), |context| Groups::from_bytes(bytes, width, context))?;
     Ok((groups.codes.into_pyarray(py), groups.first_rows.into_pyarray(py)))
 }
 

@@ -49,7 +49,7 @@ pub fn count_pairs(rows: &Rows, context: &Context) -> Result<Counts> {
 
 /// Weighted pair sums of all rows.
 pub fn sum_pairs(rows: &Rows, context: &Context) -> Result<Sums> {
-    in_range(rows, |rows| match rows.dtype().size() {
+    in_range(rows, context, |rows| match rows.dtype().size() {
         8 => join::<u64, Weighted<u64>>(rows, context),
         _ => join::<u32, Weighted<u32>>(rows, context),
     })
@@ -62,7 +62,7 @@ pub fn count_presorted(rows: &Rows, order: Presorted, context: &Context) -> Resu
 
 /// Weighted pair sums of rows that are sorted by score.
 pub fn sum_presorted(rows: &Rows, order: Presorted, context: &Context) -> Result<Sums> {
-    in_range(rows, |rows| {
+    in_range(rows, context, |rows| {
         presorted::tally(rows, order, context, |label, weights, i| {
             let positive = f64::from(label);
             [weights[i] * (1.0 - positive), weights[i] * positive]
@@ -71,9 +71,9 @@ pub fn sum_presorted(rows: &Rows, order: Presorted, context: &Context) -> Result
 }
 
 /// Sums of scaled weights, if those of the weights as they are leave the range of float64. Their AUC is the same.
-fn in_range(rows: &Rows, sum: impl Fn(&Rows) -> Result<Sums>) -> Result<Sums> {
+fn in_range(rows: &Rows, context: &Context, sum: impl Fn(&Rows) -> Result<Sums>) -> Result<Sums> {
     let sums = sum(rows)?;
-    if sums.out_of_range() { sum(&rows.scaled(&rows.weight_scales(1)?)) } else { Ok(sums) }
+    if sums.out_of_range() { sum(&rows.scaled(&rows.weight_scales(1, context)?)) } else { Ok(sums) }
 }
 
 /// Exact pair counts of each of `groups` groups; row `i` is in group `codes[i]`.
@@ -95,14 +95,14 @@ pub fn sum_pairs_by_group(rows: &Rows, codes: &[u32], groups: usize, context: &C
     if !sums.iter().any(Sums::out_of_range) {
         return Ok(sums.into_iter().map(with_auc).collect());
     }
-    let scales = rows.grouped(codes)?.weight_scales(groups)?;
+    let scales = rows.grouped(codes)?.weight_scales(groups, context)?;
     let scaled = sum(&rows.scaled(&scales))?;
     Ok(scaled.iter().zip(scales).map(|(sums, scale)| (sums.auc(), sums.unscaled(scale))).collect())
 }
 
 /// Which groups hold a row whose score is NaN.
-pub fn groups_with_nan(rows: &Rows, codes: &[u32], groups: usize) -> Result<Vec<bool>> {
-    Ok(rows.grouped(codes)?.groups_with_nan(groups))
+pub fn groups_with_nan(rows: &Rows, codes: &[u32], groups: usize, context: &Context) -> Result<Vec<bool>> {
+    rows.grouped(codes)?.groups_with_nan(groups, context)
 }
 
 fn join<K: SortKey, R: Record<K>>(rows: &Rows, context: &Context) -> Result<R::Tally> {

@@ -99,7 +99,7 @@ impl Batch<'_> {
             (counts.iter().map(|c| Some(c.auc())).collect(), counts.iter().map(|c| c.to_sums()).collect())
         };
         if self.nan_policy == NanPolicy::Propagate {
-            let with_nan = auc::groups_with_nan(&rows, codes, groups)?;
+            let with_nan = auc::groups_with_nan(&rows, codes, groups, context)?;
             aucs.iter_mut().zip(with_nan).filter(|(_, nan)| *nan).for_each(|(auc, _)| *auc = None);
         }
         Ok((aucs, sums))

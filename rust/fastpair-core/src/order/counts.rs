@@ -7,11 +7,11 @@
 /// Counts of a run of scores that join with those of a higher run.
 pub(crate) trait Tally: Copy + Default + Send {
     /// What a row adds to its class: 1 or its weight.
-    type Amount: Copy;
+    type Amount: Copy + Default;
     /// Adds a row at the upper end: `amounts` of negatives and positives, one of which is zero. `below` is this tally
-    /// before the ties of the row. A positive wins against `below` twice and against its ties once, a negative loses
-    /// half to its ties; nothing here waits for more than one addition, and nothing branches.
-    fn add(&mut self, below: &Self, amounts: [Self::Amount; 2]);
+    /// before the row's ties, and `ties` their amounts so far. A positive wins against `below` twice and against its
+    /// ties once, a negative loses half to its ties; nothing here branches, and no large numbers are subtracted.
+    fn add(&mut self, below: &Self, ties: &mut [Self::Amount; 2], amounts: [Self::Amount; 2]);
     /// This run and a higher one.
     #[must_use]
     fn then(self, next: Self) -> Self;
@@ -21,24 +21,25 @@ pub(crate) trait Tally: Copy + Default + Send {
 }
 
 /// Tallies rows that come in ascending order.
-pub(crate) struct Ascending<K, T> {
+pub(crate) struct Ascending<K, T: Tally> {
     tally: T,
     below: T,
+    ties: [T::Amount; 2],
     current: Option<K>,
 }
 
 impl<K: Copy + PartialEq, T: Tally> Ascending<K, T> {
     pub fn new() -> Self {
-        Self { tally: T::default(), below: T::default(), current: None }
+        Self { tally: T::default(), below: T::default(), ties: Default::default(), current: None }
     }
 
     /// Adds a row whose score is not below that of the last.
     #[inline(always)]
     pub fn push(&mut self, key: K, amounts: [T::Amount; 2]) {
         if self.current != Some(key) {
-            (self.below, self.current) = (self.tally, Some(key));
+            (self.below, self.ties, self.current) = (self.tally, Default::default(), Some(key));
         }
-        self.tally.add(&self.below, amounts);
+        self.tally.add(&self.below, &mut self.ties, amounts);
     }
 
     /// The tally of all rows.
@@ -117,9 +118,10 @@ impl Tally for Counts {
     type Amount = u64;
 
     #[inline(always)]
-    fn add(&mut self, below: &Self, [negative, positive]: [u64; 2]) {
-        self.twice_u += u128::from(positive) * u128::from(below.negatives + self.negatives)
-            + u128::from(negative) * u128::from(self.positives - below.positives);
+    fn add(&mut self, below: &Self, ties: &mut [u64; 2], [negative, positive]: [u64; 2]) {
+        self.twice_u += u128::from(positive) * u128::from(2 * below.negatives + ties[0])
+            + u128::from(negative) * u128::from(ties[1]);
+        *ties = [ties[0] + negative, ties[1] + positive];
         self.positives += positive;
         self.negatives += negative;
     }
@@ -142,10 +144,9 @@ impl Tally for Sums {
     type Amount = f64;
 
     #[inline(always)]
-    fn add(&mut self, below: &Self, [negative, positive]: [f64; 2]) {
-        let of_positive = positive * (below.negatives + self.negatives);
-        let of_negative = negative * (self.positives - below.positives);
-        self.twice_u += of_positive + of_negative;
+    fn add(&mut self, below: &Self, ties: &mut [f64; 2], [negative, positive]: [f64; 2]) {
+        self.twice_u += positive * (2.0 * below.negatives + ties[0]) + negative * ties[1];
+        *ties = [ties[0] + negative, ties[1] + positive];
         self.positives += positive;
         self.negatives += negative;
     }

@@ -15,6 +15,11 @@ const MOST_ROWS: usize = u32::MAX as usize;
 
 /// Exact pair counts of scores of 8 or 16 bits.
 pub(crate) fn count_pairs(rows: &Rows, context: &Context) -> Result<Counts> {
+    count_in_parts(rows, MOST_ROWS, context)
+}
+
+/// The same, `most_rows` at a time.
+fn count_in_parts(rows: &Rows, most_rows: usize, context: &Context) -> Result<Counts> {
     let keys = 1 << (8 * rows.dtype().size());
     // One table per thread and none beyond the second: a table is worth half a megabyte.
     let threads = context.threads_for(rows.len()).min(2);
@@ -22,7 +27,7 @@ pub(crate) fn count_pairs(rows: &Rows, context: &Context) -> Result<Counts> {
     let mut totals: Option<Vec<[u64; 2]>> = None;
     let mut at = 0;
     while at < rows.len() {
-        let part = rows.slice(at..rows.len().min(at.saturating_add(MOST_ROWS)));
+        let part = rows.slice(at..rows.len().min(at.saturating_add(most_rows)));
         at += part.len();
         if threads == 2 {
             let tasks = part.split(2).into_iter().zip(&mut tables).collect();
@@ -94,5 +99,26 @@ impl Op for Fill<'_> {
             pairs.remainder().iter().for_each(|&half| first[half as usize] += 1);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::column::Column;
+    use crate::labels::Labels;
+
+    /// What happens beyond 2^32 rows, with less of them.
+    #[test]
+    fn parts_add_up() {
+        let scores: Vec<i16> = (0..10_000).map(|i: i32| (i * 7919 % 613) as i16 - 300).collect();
+        let bits: Vec<u8> = (0..10_000).map(|i| (i * 31 % 7 < 3) as u8).collect();
+        let rows = Rows::new(Column::from_slice(&scores), Labels::from_bits(&bits), None, false).unwrap();
+        let whole = count_pairs(&rows, &Context::new()).unwrap();
+        let by_sort = super::super::auc::count_pairs(&rows, &Context::new()).unwrap();
+        assert_eq!(whole, by_sort);
+        for most_rows in [1, 999, 5000, 9999, 10_000] {
+            assert_eq!(count_in_parts(&rows, most_rows, &Context::new()), Ok(whole));
+        }
     }
 }
