@@ -1,5 +1,5 @@
 //! Pair counts of scores with at most 65,536 distinct keys: count each key, then join the counts in order. No sort,
-//! one pass, O(n + 65,536), at most 1 MiB.
+//! one pass, O(n + 65,536), half a megabyte for each of at most two threads.
 
 use super::counts::{Counts, Tally};
 use crate::error::{Error, Result};
@@ -21,40 +21,35 @@ pub(crate) fn count_pairs(rows: &Rows, context: &Context) -> Result<Counts> {
 /// The same, `most_rows` at a time.
 fn count_in_parts(rows: &Rows, most_rows: usize, context: &Context) -> Result<Counts> {
     let keys = 1 << (8 * rows.dtype().size());
-    // One table per thread and none beyond the second: a table is worth half a megabyte.
+    // One table for each thread, half a megabyte; and no third one.
     let threads = context.threads_for(rows.len()).min(2);
-    let mut tables: Vec<Vec<u64>> = (0..2).map(|_| table(keys)).collect::<Result<_>>()?;
-    let mut totals: Option<Vec<[u64; 2]>> = None;
+    let mut tables = (0..threads).map(|_| table(keys)).collect::<Result<Vec<_>>>()?;
+    let mut totals = Vec::new();
     let mut at = 0;
     while at < rows.len() {
         let part = rows.slice(at..rows.len().min(at.saturating_add(most_rows)));
         at += part.len();
-        if threads == 2 {
-            let tasks = part.split(2).into_iter().zip(&mut tables).collect();
-            let count = |(rows, table): (Rows, &mut Vec<u64>)| {
-                simd::call(context.isa, Fill { rows, tables: [table, &mut []], context })
-            };
-            context.map(2, tasks, count)?.into_iter().collect::<Result<()>>()?;
-        } else {
-            let [first, second] = &mut tables[..] else { unreachable!("two tables") };
-            simd::call(context.isa, Fill { rows: part, tables: [first, second], context })?;
-        }
-        if at < rows.len() || totals.is_some() {
-            let totals = totals.get_or_insert_with(|| vec![[0; 2]; keys]);
-            for table in &mut tables {
-                for (total, cell) in totals.iter_mut().zip(table) {
-                    let cell = std::mem::take(cell);
-                    *total = [total[0] + (cell & u64::from(u32::MAX)), total[1] + (cell >> 32)];
-                }
+        let tasks = part.split(threads).into_iter().zip(&mut tables).collect();
+        let count = |(rows, table): (Rows, &mut Vec<u64>)| simd::call(context.isa, Fill { rows, table, context });
+        context.map(threads, tasks, count)?.into_iter().collect::<Result<()>>()?;
+        if at < rows.len() || !totals.is_empty() {
+            totals.resize(keys, [0; 2]);
+            for (total, i) in totals.iter_mut().zip(0..) {
+                *total = added(*total, tables.iter_mut().map(|table| std::mem::take(&mut table[i])));
             }
         }
     }
-    let cell = |key: usize| {
-        let (a, b) = (tables[0][key], tables[1][key]);
-        let total = totals.as_ref().map_or([0; 2], |totals| totals[key]);
-        Counts::tied(total[1] + (a >> 32) + (b >> 32), total[0] + u64::from(a as u32) + u64::from(b as u32))
+    let cell = |i: usize| {
+        let total = totals.get(i).copied().unwrap_or_default();
+        let [negatives, positives] = added(total, tables.iter().map(|table| table[i]));
+        Counts::tied(positives, negatives)
     };
     Ok((0..keys).map(cell).fold(Counts::default(), Counts::then))
+}
+
+/// Negatives and positives, with those of the cells added.
+fn added(total: [u64; 2], cells: impl Iterator<Item = u64>) -> [u64; 2] {
+    cells.fold(total, |[negatives, positives], cell| [negatives + u64::from(cell as u32), positives + (cell >> 32)])
 }
 
 fn table(keys: usize) -> Result<Vec<u64>> {
@@ -64,11 +59,10 @@ fn table(keys: usize) -> Result<Vec<u64>> {
     Ok(table)
 }
 
-/// Adds each row to the cell of its key: negatives in the low half, positives in the high half. Neighbouring rows go to
-/// different tables (if there are two), since an increment must wait for the last one of the same cell.
+/// Adds each row to the cell of its key: negatives in the low half, positives in the high half.
 struct Fill<'a> {
     rows: Rows<'a>,
-    tables: [&'a mut [u64]; 2],
+    table: &'a mut [u64],
     context: &'a Context<'a>,
 }
 
@@ -78,7 +72,7 @@ impl Op for Fill<'_> {
     fn run<L: Level>(self) -> Result<()> {
         let mut block = Block::<u16>::for_rows(&self.rows);
         let mut halves = vec![0u32; block.keys.len()];
-        let [first, second] = self.tables.map(bytemuck::cast_slice_mut::<u64, u32>);
+        let table = bytemuck::cast_slice_mut::<u64, u32>(self.table);
         for part in self.rows.blocks() {
             self.context.check()?;
             part.read(&mut block)?;
@@ -86,17 +80,7 @@ impl Op for Fill<'_> {
             for (half, (key, label)) in halves.iter_mut().zip(block.pairs()) {
                 *half = u32::from(key) << 1 | u32::from(label ^ cfg!(target_endian = "big") as u8);
             }
-            let halves = &halves[..block.len];
-            if second.is_empty() {
-                halves.iter().for_each(|&half| first[half as usize] += 1);
-                continue;
-            }
-            let mut pairs = halves.chunks_exact(2);
-            for pair in &mut pairs {
-                first[pair[0] as usize] += 1;
-                second[pair[1] as usize] += 1;
-            }
-            pairs.remainder().iter().for_each(|&half| first[half as usize] += 1);
+            halves[..block.len].iter().for_each(|&half| table[half as usize] += 1);
         }
         Ok(())
     }
