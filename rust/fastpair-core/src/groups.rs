@@ -6,6 +6,7 @@
 use crate::column::Column;
 use crate::error::{Error, Result};
 use crate::pool::Context;
+use crate::simd::{self, Level, Op};
 use hashbrown::HashMap;
 
 /// Rows in groups.
@@ -41,28 +42,50 @@ fn for_blocks(
 
 /// Codes under construction.
 struct Coder {
-    groups: Groups,
+    codes: Vec<u32>,
+    first_rows: Vec<usize>,
 }
 
 impl Coder {
     fn new(rows: usize) -> Result<Self> {
         let mut codes = Vec::new();
         codes.try_reserve_exact(rows).map_err(|_| Error::OutOfMemory { bytes: 4 * rows })?;
-        Ok(Self { groups: Groups { codes, first_rows: Vec::new() } })
+        Ok(Self { codes, first_rows: Vec::new() })
     }
 
     /// Gives the next row the code in `slot`, or a new one.
     #[inline(always)]
     fn push(&mut self, slot: &mut u32) -> Result<()> {
         if *slot == NONE {
-            *slot = self.groups.first_rows.len() as u32;
-            if *slot == NONE {
-                return Err(Error::TooManyGroups);
-            }
-            self.groups.first_rows.push(self.groups.codes.len());
+            self.begin_group(slot)?;
         }
-        self.groups.codes.push(*slot);
+        self.codes.push(*slot);
         Ok(())
+    }
+
+    #[cold]
+    fn begin_group(&mut self, slot: &mut u32) -> Result<()> {
+        *slot = self.first_rows.len() as u32;
+        self.first_rows.push(self.codes.len());
+        if *slot == NONE { Err(Error::TooManyGroups) } else { Ok(()) }
+    }
+
+    fn finish(self) -> Groups {
+        Groups { codes: self.codes, first_rows: self.first_rows }
+    }
+}
+
+/// The smallest and the largest key of some, and of those before.
+struct Range<'a> {
+    keys: &'a [u64],
+    before: (u64, u64),
+}
+
+impl Op for Range<'_> {
+    type Out = (u64, u64);
+    #[inline(always)]
+    fn run<L: Level>(self) -> (u64, u64) {
+        self.keys.iter().fold(self.before, |(low, high), &key| (low.min(key), high.max(key)))
     }
 }
 
@@ -73,7 +96,7 @@ impl Groups {
         let mut coder = Coder::new(ids.len())?;
         let (mut low, mut high) = (u64::MAX, 0);
         for_blocks(ids, &mut block, context, |keys| {
-            keys.iter().for_each(|&key| (low, high) = (low.min(key), high.max(key)));
+            (low, high) = simd::call(context.isa, Range { keys, before: (low, high) });
             Ok(())
         })?;
         if high.saturating_sub(low) <= 4 * ids.len() as u64 + 1024 {
@@ -81,7 +104,7 @@ impl Groups {
             for_blocks(ids, &mut block, context, |keys| {
                 for key in keys {
                     // An id outside the range means that another thread changes the array.
-                    let slot = table.get_mut(key.wrapping_sub(low) as usize).ok_or(Error::Changed)?;
+                    let Some(slot) = table.get_mut(key.wrapping_sub(low) as usize) else { return Err(Error::Changed) };
                     coder.push(slot)?;
                 }
                 Ok(())
@@ -95,7 +118,7 @@ impl Groups {
                 Ok(())
             })?;
         }
-        Ok(coder.groups)
+        Ok(coder.finish())
     }
 
     /// Groups of rows with equal bytes, `width` to a row.
@@ -110,7 +133,7 @@ impl Groups {
                 coder.push(table.entry(id).or_insert(NONE))?;
             }
         }
-        Ok(coder.groups)
+        Ok(coder.finish())
     }
 
     /// Group `i` is the rows `offsets[i] .. offsets[i + 1]`. The offsets must begin at 0, end at `rows` and not decrease.
@@ -128,7 +151,7 @@ impl Groups {
         if offsets.len() > NONE as usize {
             return Err(Error::TooManyGroups);
         }
-        let mut codes = Coder::new(rows)?.groups.codes;
+        let mut codes = Coder::new(rows)?.codes;
         for (code, bounds) in offsets.windows(2).enumerate() {
             codes.resize(bounds[1], code as u32);
         }

@@ -13,8 +13,8 @@ use std::time::Duration;
 /// Calls on fewer rows keep the GIL: they end before another thread could use it.
 const TINY: usize = 1 << 11;
 
-/// Calls on fewer rows end within some milliseconds, so nobody needs to interrupt them.
-const SHORT: usize = 1 << 19;
+/// Calls on fewer rows end within some 10 milliseconds (100 without vectors), so nobody needs to interrupt them.
+const SHORT: usize = 1 << 21;
 
 /// How often a long call looks for signals.
 const PATIENCE: Duration = Duration::from_millis(20);

@@ -4,7 +4,7 @@
 //! * scores of at most 16 bits: a histogram of all keys ([`super::histogram`]), O(n);
 //! * else the rows are spread over buckets that sort in cache ([`super::sort::distribute`]), each is sorted and scanned
 //!   ([`super::scan`]) or summed ([`super::weighted`]), and the counts are joined: O(n log n), n times the key's bytes;
-//! * sorted scores: one scan ([`super::presorted`]), O(n) and no memory.
+//! * scores that are sorted already, said or found: one scan ([`super::presorted`]), O(n) and no memory.
 
 use super::buckets::{Buckets, GroupHalves, Halves, Map};
 use super::counts::{Counts, Sums, Tally};
@@ -57,17 +57,12 @@ pub fn sum_pairs(rows: &Rows, context: &Context) -> Result<Sums> {
 
 /// Exact pair counts of rows that are sorted by score.
 pub fn count_presorted(rows: &Rows, order: Presorted, context: &Context) -> Result<Counts> {
-    presorted::tally(rows, order, context, |label, _, _| [1 - u64::from(label), u64::from(label)])
+    presorted::tally(rows, order, context)
 }
 
 /// Weighted pair sums of rows that are sorted by score.
 pub fn sum_presorted(rows: &Rows, order: Presorted, context: &Context) -> Result<Sums> {
-    in_range(rows, context, |rows| {
-        presorted::tally(rows, order, context, |label, weights, i| {
-            let positive = f64::from(label);
-            [weights[i] * (1.0 - positive), weights[i] * positive]
-        })
-    })
+    in_range(rows, context, |rows| presorted::tally(rows, order, context))
 }
 
 /// Sums of scaled weights, if those of the weights as they are leave the range of float64. Their AUC is the same.
@@ -106,6 +101,9 @@ pub fn groups_with_nan(rows: &Rows, codes: &[u32], groups: usize, context: &Cont
 }
 
 fn join<K: SortKey, R: Record<K>>(rows: &Rows, context: &Context) -> Result<R::Tally> {
+    if let Some(order) = presorted::find_order::<K>(rows, context)? {
+        return presorted::tally(rows, order, context);
+    }
     let tallies = if rows.len() < FEW_ROWS {
         let parts = histograms::<K, _>(rows, &Halves, 1, context)?;
         tallies::<K, R, _>(rows, &Halves, parts, context)?

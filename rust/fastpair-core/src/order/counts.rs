@@ -8,6 +8,8 @@
 pub(crate) trait Tally: Copy + Default + Send {
     /// What a row adds to its class: 1 or its weight.
     type Amount: Copy + Default;
+    /// What a row adds to the negatives and to the positives.
+    fn amounts(label: u8, weight: f64) -> [Self::Amount; 2];
     /// Adds a row at the upper end: `amounts` of negatives and positives, one of which is zero. `below` is this tally
     /// before the row's ties, and `ties` their amounts so far. A positive wins against `below` twice and against its
     /// ties once, a negative loses half to its ties; nothing here branches, and no large numbers are subtracted.
@@ -118,6 +120,11 @@ impl Tally for Counts {
     type Amount = u64;
 
     #[inline(always)]
+    fn amounts(label: u8, _: f64) -> [u64; 2] {
+        [1 - u64::from(label), label.into()]
+    }
+
+    #[inline(always)]
     fn add(&mut self, below: &Self, ties: &mut [u64; 2], [negative, positive]: [u64; 2]) {
         self.twice_u += u128::from(positive) * u128::from(2 * below.negatives + ties[0])
             + u128::from(negative) * u128::from(ties[1]);
@@ -142,6 +149,11 @@ impl Tally for Counts {
 
 impl Tally for Sums {
     type Amount = f64;
+
+    #[inline(always)]
+    fn amounts(label: u8, weight: f64) -> [f64; 2] {
+        if label == 1 { [0.0, weight] } else { [weight, 0.0] }
+    }
 
     #[inline(always)]
     fn add(&mut self, below: &Self, ties: &mut [f64; 2], [negative, positive]: [f64; 2]) {

@@ -7,7 +7,7 @@
 use super::counts::Counts;
 use super::few::{CountFew, FEW};
 use super::sort::distribute::Record;
-use super::sort::{SortKey, sort};
+use super::sort::{SortKey, sort_in_level};
 use crate::error::Result;
 use crate::key::Key;
 use crate::pool::Context;
@@ -21,38 +21,44 @@ impl<K: SortKey> Record<K> for K {
     type Tally = Counts;
 
     #[inline(always)]
-    fn of(key: K, label: u8, _: impl FnOnce() -> f64) -> Self {
+    fn of(key: K, label: u8, _: f64) -> Self {
         key.with_label(label)
     }
 
     fn tally(bucket: &mut [K], context: &Context) -> Result<Counts> {
+        simd::call(context.isa, CountBucket { bucket, context })
+    }
+}
+
+/// All that a bucket takes, compiled as one: small groups would pay more for the calls than for the work.
+struct CountBucket<'a, K> {
+    bucket: &'a mut [K],
+    context: &'a Context<'a>,
+}
+
+impl<K: SortKey> Op for CountBucket<'_, K> {
+    type Out = Result<Counts>;
+    #[inline(always)]
+    fn run<L: Level>(self) -> Result<Counts> {
+        let Self { bucket, context } = self;
         let len = bucket.len() as u64;
-        let positives = simd::call(context.isa, CountPositives(bucket));
-        if positives.min(len - positives) <= FEW as u64 && len >= 2 * FEW as u64 {
-            return Ok(simd::call(context.isa, CountFew { keys: bucket, positives }));
+        let mut positives = 0;
+        for keys in bucket.chunks(PIECE) {
+            positives += u64::from(keys.iter().fold(0u32, |sum, key| sum + key.label() as u32));
         }
-        sort(bucket, context)?;
-        Ok(simd::call(context.isa, CountSorted(bucket)))
+        if positives == 0 || positives == len {
+            return Ok(Counts { twice_u: 0, positives, negatives: len - positives });
+        }
+        if positives.min(len - positives) <= FEW as u64 && len >= WORTH_COMPARING {
+            return Ok(CountFew { keys: bucket, positives }.run::<L>());
+        }
+        sort_in_level::<K, L>(bucket, context)?;
+        Ok(count_sorted(bucket))
     }
 }
 
-struct CountPositives<'a, K>(&'a [K]);
-impl<K: Key> Op for CountPositives<'_, K> {
-    type Out = u64;
-    #[inline(always)]
-    fn run<L: Level>(self) -> u64 {
-        self.0.chunks(PIECE).map(|keys| u64::from(keys.iter().fold(0u32, |sum, key| sum + key.label() as u32))).sum()
-    }
-}
-
-struct CountSorted<'a, K>(&'a [K]);
-impl<K: Key> Op for CountSorted<'_, K> {
-    type Out = Counts;
-    #[inline(always)]
-    fn run<L: Level>(self) -> Counts {
-        count_sorted(self.0)
-    }
-}
+/// From this length on, comparing with a few keys is quicker than sorting in registers.
+const WORTH_COMPARING: u64 = 256;
 
 /// Neighbours looked at together for a tie between the classes.
 const WINDOW: usize = 128;

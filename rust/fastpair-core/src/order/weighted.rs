@@ -38,8 +38,8 @@ impl<K: SortKey> Record<K> for Weighted<K> {
     type Tally = Sums;
 
     #[inline(always)]
-    fn of(key: K, label: u8, weight: impl FnOnce() -> f64) -> Self {
-        let bits = weight().to_bits() | u64::from(label) << 63;
+    fn of(key: K, label: u8, weight: f64) -> Self {
+        let bits = weight.to_bits() | u64::from(label) << 63;
         Self { key, signed_weight: [bits as u32, (bits >> 32) as u32] }
     }
 

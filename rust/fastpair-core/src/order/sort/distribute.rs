@@ -17,8 +17,8 @@ use std::mem::MaybeUninit;
 /// What is kept of a row, and what a bucket of them says about its pairs.
 pub(crate) trait Record<K>: Copy + Send {
     type Tally: Tally;
-    /// The record of a row. `weight` may only be called for rows that have one.
-    fn of(key: K, label: u8, weight: impl FnOnce() -> f64) -> Self;
+    /// The record of a row, whose weight is 0 if it has none.
+    fn of(key: K, label: u8, weight: f64) -> Self;
     /// The tally of a bucket, which is left in any order.
     fn tally(bucket: &mut [Self], context: &Context) -> Result<Self::Tally>;
 }
@@ -147,7 +147,9 @@ pub(crate) fn distribute<K: Key, M: Map<K>, R: Record<K>>(
     }
     bounds.push(at);
     let mut records = uninit(at)?;
-    let out = Places { first: records.as_mut_ptr(), len: at };
+    // Buckets of a few lines are soon full: asking for their next ones would only crowd the cache.
+    let ahead = if at / map.count() * size_of::<R>() >= 8 * LINE { LINE } else { 0 };
+    let out = Places { first: records.as_mut_ptr(), len: at, ahead };
     let threads = cursors.len();
     // Each part must end where the next one began; else another thread changed the input between the two passes.
     let begins: Vec<Vec<usize>> = cursors.iter().skip(1).cloned().chain([bounds[1..].to_vec()]).collect();
@@ -168,6 +170,8 @@ const LINE: usize = 64;
 struct Places<R> {
     first: *mut MaybeUninit<R>,
     len: usize,
+    /// How far ahead of a write to ask for memory.
+    ahead: usize,
 }
 impl<R> Clone for Places<R> {
     fn clone(&self) -> Self {
@@ -191,7 +195,7 @@ impl<R> Places<R> {
         // SAFETY: as above.
         unsafe { place.write(MaybeUninit::new(record)) };
         // The next line of this bucket is asked for long before it is written: else each waits for memory.
-        simd::prefetch(place.cast::<u8>().wrapping_add(LINE));
+        simd::prefetch(place.cast::<u8>().wrapping_add(self.ahead));
         Ok(())
     }
 }
@@ -213,12 +217,20 @@ impl<K: Key, M: Map<K>, R: Record<K>> Op for Scatter<'_, K, M, R> {
         let (cursors, out) = (&mut self.cursors[..], self.out);
         let mut block = Block::<K>::for_rows(&self.rows);
         let mut slots = vec![0u32; block.keys.len()];
+        let mut records = Vec::with_capacity(block.keys.len());
         for part in self.rows.blocks() {
             self.context.check()?;
             part.read(&mut block)?;
             buckets_of(&block, self.map, &mut slots);
-            let rows = slots.iter().zip(block.pairs()).enumerate();
-            let rows = rows.map(|(i, (&slot, (key, label)))| (slot as usize, R::of(key, label, || block.weights[i])));
+            // Loops of their own, again: the one that writes has enough to do.
+            records.clear();
+            if block.weights.is_empty() {
+                records.extend(block.pairs().map(|(key, label)| R::of(key, label, 0.0)));
+            } else {
+                let weighted = block.pairs().zip(&block.weights);
+                records.extend(weighted.map(|((key, label), &weight)| R::of(key, label, weight)));
+            }
+            let rows = slots.iter().map(|&slot| slot as usize).zip(records.iter().copied());
             if let [low, high] = cursors {
                 // Kept in registers: in memory each would wait for its last increment.
                 let (mut lower, mut upper) = (*low, *high);

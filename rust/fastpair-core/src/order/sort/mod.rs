@@ -36,8 +36,27 @@ impl SortKey for u64 {
 
 /// Sorts the keys in ascending order. Fails only if the caller interrupts it, and then leaves them in any order.
 pub fn sort<K: SortKey>(keys: &mut [K], context: &Context) -> Result<()> {
+    simd::call(context.isa, SortAtLevel { keys, context })
+}
+
+struct SortAtLevel<'a, K> {
+    keys: &'a mut [K],
+    context: &'a Context<'a>,
+}
+
+impl<K: SortKey> Op for SortAtLevel<'_, K> {
+    type Out = Result<()>;
+    #[inline(always)]
+    fn run<L: Level>(self) -> Result<()> {
+        sort_in_level::<K, L>(self.keys, self.context)
+    }
+}
+
+/// The same inside an operation that already runs at level `L`.
+#[inline(always)]
+pub(crate) fn sort_in_level<K: SortKey, L: Level>(keys: &mut [K], context: &Context) -> Result<()> {
     if context.isa.has_vectors() {
-        vector_sort(keys, context)
+        Sort { cuts: most_cuts(keys.len()), keys, context }.run::<L>()
     } else {
         // Measured 3 to 5 times as fast as the networks on portable lanes.
         keys.sort_unstable();
@@ -45,11 +64,16 @@ pub fn sort<K: SortKey>(keys: &mut [K], context: &Context) -> Result<()> {
     }
 }
 
+/// Random pivots cut to twice the depth of a perfect tree about never.
+#[inline(always)]
+fn most_cuts(len: usize) -> u32 {
+    2 * (len | 1).ilog2() + 8
+}
+
 /// The same by the algorithm of this module, on portable lanes too.
+#[cfg(test)]
 fn vector_sort<K: SortKey>(keys: &mut [K], context: &Context) -> Result<()> {
-    // Random pivots cut to twice the depth of a perfect tree about never.
-    let cuts = 2 * (keys.len() | 1).ilog2() + 8;
-    simd::call(context.isa, Sort { keys, context, cuts })
+    simd::call(context.isa, Sort { cuts: most_cuts(keys.len()), keys, context })
 }
 
 struct Sort<'a, K> {
