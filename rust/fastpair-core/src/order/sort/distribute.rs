@@ -148,7 +148,7 @@ pub(crate) fn distribute<K: Key, M: Map<K>, R: Record<K>>(
     bounds.push(at);
     let mut records = uninit(at)?;
     // Buckets of a few lines are soon full: asking for their next ones would only crowd the cache.
-    let ahead = if at / map.count() * size_of::<R>() >= 8 * LINE { LINE } else { 0 };
+    let ahead = if at / map.count().max(1) * size_of::<R>() >= 8 * LINE { LINE } else { 0 };
     let out = Places { first: records.as_mut_ptr(), len: at, ahead };
     let threads = cursors.len();
     // Each part must end where the next one began; else another thread changed the input between the two passes.
