@@ -180,6 +180,10 @@ def test_offsets_are_named_by_their_numbers():
     np.testing.assert_array_equal(result.auc, [1.0, 0.0])
 
 
+def test_empty_lists_make_no_groups():
+    assert fastpair.auc([], [], groups=[]).shape == (0,)
+
+
 def test_no_rows_make_no_groups():
     helpers.assert_values(np.empty(0), 0, np.empty(0), np.empty(0), groups=np.empty(0, int))
     helpers.assert_values(np.empty(0), 0, np.empty(0), np.empty(0), offsets=[0])

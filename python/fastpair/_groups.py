@@ -41,6 +41,8 @@ def _from_offsets(offsets: npt.NDArray[Any], rows: int) -> Groups:
 def _from_ids(ids: npt.NDArray[Any], rows: int) -> Groups:
     if ids.shape != (rows,):
         raise ValueError(f"groups has shape {ids.shape}; pass one id for each of the {rows} scores along the axis")
+    if rows == 0 and ids.dtype == np.float64:
+        ids = ids.astype(np.intp)  # what numpy makes of an empty list
     kind = ids.dtype.kind
     if kind in "biu":
         codes, first_rows = _core.group_codes(ids)
