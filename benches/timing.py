@@ -109,8 +109,13 @@ def one_turn(peer: Peer, call: Callable[[], Answer], repeats: int) -> float:
 
 
 def plan(costs: dict[str, float], rounds: int, max_seconds: float) -> dict[str, int]:
-    """Share the seconds out: everybody gets all rounds, or those that fit into the same share for each slow one."""
+    """Share the seconds out: everybody gets all rounds, or those that fit into the same share for each slow one.
+
+    The first, which is fastpair, and all that are as quick take part in every round: a ratio of two of them then comes
+    from the same rounds, with the same neighbours.
+    """
     costs = {name: max(cost, TURN_SECONDS) for name, cost in costs.items()}
+    subject = next(iter(costs.values()), 0.0)
     left, share = max_seconds, 0.0
     for waiting, cost in zip(range(len(costs), 0, -1), sorted(costs.values()), strict=True):
         share = left / waiting
@@ -118,7 +123,7 @@ def plan(costs: dict[str, float], rounds: int, max_seconds: float) -> dict[str, 
     turns = {}
     for name, cost in costs.items():
         affordable = FEWEST_CALLS if cost * FEWEST_CALLS <= PATIENCE * max_seconds else 1
-        turns[name] = min(rounds, max(int(share / cost), affordable))
+        turns[name] = rounds if cost <= subject else min(rounds, max(int(share / cost), affordable))
     return turns
 
 

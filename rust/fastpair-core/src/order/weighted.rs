@@ -6,7 +6,7 @@
 
 use super::counts::{Ascending, Sums};
 use super::sort::distribute::Record;
-use super::sort::{SortKey, sort};
+use super::sort::{SortKey, sort_in_level};
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::pool::Context;
@@ -44,50 +44,46 @@ impl<K: SortKey> Record<K> for Weighted<K> {
     }
 
     fn tally(bucket: &mut [Self], context: &Context) -> Result<Sums> {
-        let places = ascending(bucket, context)?;
-        Ok(simd::call(context.isa, Add { bucket, places: &places }))
+        simd::call(context.isa, SumBucket { bucket, context })
     }
 }
 
-/// Adds up the rows of a bucket in the order of their places.
-struct Add<'a, K> {
+/// All that a bucket takes, compiled as one.
+struct SumBucket<'a, K> {
     bucket: &'a [Weighted<K>],
-    places: &'a [u64],
+    context: &'a Context<'a>,
 }
 
-impl<K: Key> Op for Add<'_, K> {
-    type Out = Sums;
+impl<K: Key> Op for SumBucket<'_, K> {
+    type Out = Result<Sums>;
     #[inline(always)]
-    fn run<L: Level>(self) -> Sums {
+    fn run<L: Level>(self) -> Result<Sums> {
+        let Self { bucket, context } = self;
+        let (mut lowest, mut highest) = (u64::MAX, 0);
+        for row in bucket {
+            let key = row.key.to_u64();
+            (lowest, highest) = (lowest.min(key), highest.max(key));
+        }
+        let place_bits = usize::BITS - bucket.len().leading_zeros();
+        let key_bits = u64::BITS - highest.saturating_sub(lowest).leading_zeros();
+        let cut = (key_bits + place_bits).saturating_sub(u64::BITS);
+        let place = |entry: u64| (entry & ((1 << place_bits) - 1)) as usize;
+        let mut order = Vec::new();
+        let bytes = bucket.len().saturating_mul(8);
+        order.try_reserve_exact(bucket.len()).map_err(|_| Error::OutOfMemory { bytes })?;
+        let rows = bucket.iter().zip(0u64..);
+        order.extend(rows.map(|(row, place)| (row.key.to_u64() - lowest) >> cut << place_bits | place));
+        sort_in_level::<u64, L>(&mut order, context)?;
+        if cut > 0 {
+            for run in order.chunk_by_mut(|a, b| a >> place_bits == b >> place_bits) {
+                run.sort_unstable_by_key(|&entry| (bucket[place(entry)].key, place(entry)));
+            }
+        }
         let mut sums = Ascending::new();
-        for &place in self.places {
-            let row = self.bucket[place as usize];
+        for entry in order {
+            let row = bucket[place(entry)];
             sums.push(row.key, row.weights());
         }
-        sums.finish()
+        Ok(sums.finish())
     }
-}
-
-/// The places of the rows in ascending order of (key, place).
-fn ascending<K: Key>(bucket: &[Weighted<K>], context: &Context) -> Result<Vec<u64>> {
-    let bytes = bucket.len().saturating_mul(8);
-    let mut order = Vec::new();
-    order.try_reserve_exact(bucket.len()).map_err(|_| Error::OutOfMemory { bytes })?;
-    let lowest = bucket.iter().map(|row| row.key.to_u64()).min().unwrap_or(0);
-    let highest = bucket.iter().map(|row| row.key.to_u64()).max().unwrap_or(0);
-    let place_bits = usize::BITS - bucket.len().leading_zeros();
-    let key_bits = u64::BITS - (highest - lowest).leading_zeros();
-    let cut = (key_bits + place_bits).saturating_sub(u64::BITS);
-    order.extend(
-        bucket.iter().enumerate().map(|(place, row)| (row.key.to_u64() - lowest) >> cut << place_bits | place as u64),
-    );
-    sort(&mut order, context)?;
-    let place = |entry: u64| entry & ((1 << place_bits) - 1);
-    if cut > 0 {
-        for run in order.chunk_by_mut(|a, b| a >> place_bits == b >> place_bits) {
-            run.sort_unstable_by_key(|&entry| (bucket[place(entry) as usize].key, place(entry)));
-        }
-    }
-    order.iter_mut().for_each(|entry| *entry = place(*entry));
-    Ok(order)
 }
