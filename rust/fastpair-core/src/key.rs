@@ -197,20 +197,18 @@ mod tests {
         }
     }
 
+    fn all_16_bit_values_order_by_key<T: Element + PartialOrd>(from_bits: fn(u16) -> T, is_nan: fn(T) -> bool) {
+        let all = || (0..=u16::MAX).map(from_bits);
+        assert!(all().all(|x| x.is_nan() == is_nan(x)));
+        let mut sorted: Vec<T> = all().filter(|x| !x.is_nan()).collect();
+        sorted.sort_by_key(|x| x.key());
+        assert!(sorted.windows(2).all(|w| w[0] <= w[1] && (w[0] < w[1]) == (w[0].key() < w[1].key())));
+    }
+
     #[test]
     fn every_half_and_bfloat16_orders_like_its_value() {
-        let halves: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).filter(|x| !x.is_nan()).collect();
-        let mut sorted = halves.clone();
-        sorted.sort_by_key(|x| x.key());
-        assert!(sorted.windows(2).all(|w| w[0] <= w[1] && (w[0] < w[1]) == (w[0].key() < w[1].key())));
-        let bf: Vec<bf16> = (0..=u16::MAX).map(bf16::from_bits).filter(|x| !x.is_nan()).collect();
-        let mut sorted = bf.clone();
-        sorted.sort_by_key(|x| x.key());
-        assert!(sorted.windows(2).all(|w| w[0] <= w[1] && (w[0] < w[1]) == (w[0].key() < w[1].key())));
-        for bits in 0..=u16::MAX {
-            assert_eq!(Element::is_nan(f16::from_bits(bits)), f16::from_bits(bits).is_nan());
-            assert_eq!(Element::is_nan(bf16::from_bits(bits)), bf16::from_bits(bits).is_nan());
-        }
+        all_16_bit_values_order_by_key(f16::from_bits, f16::is_nan);
+        all_16_bit_values_order_by_key(bf16::from_bits, bf16::is_nan);
     }
 
     #[test]
