@@ -114,7 +114,8 @@ def auc(
 
     Cost: O(n log n), O(n) for scores of at most 16 bits and for presorted ones. Extra memory: the bytes of the scores
     (n times 4, or 8 for 64-bit scores) and at most 2 MiB; at most 1 MiB for scores of at most 16 bits; none that grows
-    with n for presorted ones. With weights 12 (16) bytes a row, with groups 4 bytes a row more.
+    with n for presorted ones. With weights 12 (16) bytes a row; with groups 4 bytes a row more and up to
+    250 bytes a group, and for ids that are spread out a table of them.
 
     References
     ----------
@@ -242,7 +243,7 @@ def gauc(
 
     .. math:: \mathrm{GAUC} = \sum_g w_g A_g \Big/ \sum_g w_g .
 
-    Cost O(n log m) for groups of m rows. Extra memory: that of `auc` with groups, and 24 bytes for each group.
+    Cost O(n log m) for groups of m rows. Extra memory: that of `auc` with groups.
 
     References
     ----------

@@ -32,8 +32,7 @@ impl PosLabel {
 #[derive(Debug, Clone, Copy)]
 pub struct Labels<'a> {
     column: Column<'a>,
-    /// Places of a first value and of one that differs from it, if there is any.
-    first: usize,
+    /// The place of a value that differs from the first, if there is any.
     other: Option<usize>,
     first_is_positive: bool,
 }
@@ -48,12 +47,12 @@ impl<'a> Labels<'a> {
     pub fn from_bits(bits: &'a [u8]) -> Self {
         let first_is_positive = bits.first() == Some(&1);
         let other = bits.iter().position(|&bit| (bit == 1) != first_is_positive);
-        Self { column: Column::from_slice(bits), first: 0, other, first_is_positive }
+        Self { column: Column::from_slice(bits), other, first_is_positive }
     }
 
     fn open_as<T: Element>(column: Column<'a>, pos_label: PosLabel) -> Result<Self> {
         if column.is_empty() {
-            return Ok(Self { column, first: 0, other: None, first_is_positive: false });
+            return Ok(Self { column, other: None, first_is_positive: false });
         }
         let first: T = column.get(0);
         let other = (1..column.len()).find(|&i| column.get::<T>(i) != first);
@@ -80,7 +79,7 @@ impl<'a> Labels<'a> {
                 Err(Error::NoSuchLabel { pos_label: said.text(), first, second })?
             }
         };
-        Ok(Self { column, first: 0, other, first_is_positive })
+        Ok(Self { column, other, first_is_positive })
     }
 
     /// Number of labels.
@@ -113,8 +112,8 @@ impl<'a> Labels<'a> {
         if out.is_empty() {
             return Ok(());
         }
-        let first: T = self.column.get(self.first);
-        let other: T = self.column.get(self.other.unwrap_or(self.first));
+        let first: T = self.column.get(0);
+        let other: T = self.column.get(self.other.unwrap_or(0));
         let positive = self.first_is_positive;
         let mut third = false;
         self.column.fill(at, out, |value: T| {
