@@ -25,7 +25,7 @@ fn count_in_parts(rows: &Rows, most_rows: usize, context: &Context) -> Result<Co
     let threads = context.threads_for(rows.len()).min(2);
     let copies = copies_of(keys);
     let mut tables = (0..threads).map(|_| table(keys * copies)).collect::<Result<Vec<_>>>()?;
-    let mut totals = Vec::new();
+    let mut totals: Vec<[u64; 2]> = Vec::new();
     let mut at = 0;
     while at < rows.len() {
         let part = rows.slice(at..rows.len().min(at.saturating_add(most_rows)));
@@ -33,19 +33,33 @@ fn count_in_parts(rows: &Rows, most_rows: usize, context: &Context) -> Result<Co
         let tasks = part.split(threads).into_iter().zip(&mut tables).collect();
         let count = |(rows, table): (Rows, &mut Vec<u64>)| simd::call(context.isa, Fill { rows, table, context });
         context.map(threads, tasks, count)?.into_iter().collect::<Result<()>>()?;
-        if at < rows.len() || !totals.is_empty() {
-            totals.resize(keys, [0; 2]);
-            for (total, i) in totals.iter_mut().zip(0..) {
-                let cells = tables.iter_mut().flat_map(|table| table.iter_mut().skip(i).step_by(keys));
-                *total = added(*total, cells.map(std::mem::take));
-            }
+        // No half overflows: together the tables count one part.
+        let (table, others) = tables.split_first_mut().expect("there is at least one thread");
+        others.iter().for_each(|other| add_to(table, other));
+        let (cells, copied) = table.split_at_mut(keys);
+        copied.chunks(keys).for_each(|copy| add_to(cells, copy));
+        if at == rows.len() && totals.is_empty() {
+            let cells = cells.iter().map(halves_of);
+            return Ok(if rows.len() < NARROW_ROWS { join_narrow(cells) } else { join(cells) });
         }
+        totals.resize(keys, [0; 2]);
+        for (total, cell) in totals.iter_mut().zip(cells) {
+            let [negatives, positives] = halves_of(cell);
+            *total = [total[0] + negatives, total[1] + positives];
+        }
+        tables.iter_mut().for_each(|table| table.fill(0));
     }
-    let cells = (0..keys).map(|i| {
-        let total = totals.get(i).copied().unwrap_or_default();
-        added(total, tables.iter().flat_map(|table| (0..copies).map(move |copy| table[copy * keys + i])))
-    });
-    Ok(if rows.len() < NARROW_ROWS { join_narrow(cells) } else { join(cells) })
+    Ok(join(totals.into_iter()))
+}
+
+/// Adds the counts of one table to those of another.
+fn add_to(table: &mut [u64], other: &[u64]) {
+    table.iter_mut().zip(other).for_each(|(cell, &count)| *cell += count);
+}
+
+/// Negatives and positives of a cell.
+fn halves_of(cell: &u64) -> [u64; 2] {
+    [u64::from(*cell as u32), cell >> 32]
 }
 
 /// With fewer rows, twice the number of pairs fits 64 bits.
@@ -71,11 +85,6 @@ fn join_narrow(cells: impl Iterator<Item = [u64; 2]>) -> Counts {
 /// last row's if there are only 256: then neighbouring rows go to different copies.
 fn copies_of(keys: usize) -> usize {
     if keys == 256 { 4 } else { 1 }
-}
-
-/// Negatives and positives, with those of the cells added.
-fn added(total: [u64; 2], cells: impl Iterator<Item = u64>) -> [u64; 2] {
-    cells.fold(total, |[negatives, positives], cell| [negatives + u64::from(cell as u32), positives + (cell >> 32)])
 }
 
 fn table(keys: usize) -> Result<Vec<u64>> {
@@ -111,10 +120,26 @@ impl Op for Fill<'_> {
             if copies > 0 {
                 halves.iter_mut().zip(0u32..).for_each(|(half, i)| *half |= (i & copies) << 9);
             }
-            halves[..block.len].iter().for_each(|&half| table[half as usize] += 1);
+            let halves = &halves[..block.len];
+            match table.len() {
+                TABLE_8 => increment::<TABLE_8>(table, halves),
+                TABLE_16 => increment::<TABLE_16>(table, halves),
+                other => unreachable!("a table of {other} halves"),
+            }
         }
         Ok(())
     }
+}
+
+/// Halves in a table for scores of 8 and of 16 bits.
+const TABLE_8: usize = 2 * 4 << 8;
+const TABLE_16: usize = 2 << 16;
+
+/// Adds 1 to each of the halves named. A length that the compiler knows saves the bounds checks, a seventh of the time.
+#[inline(always)]
+fn increment<const LEN: usize>(table: &mut [u32], halves: &[u32]) {
+    let table: &mut [u32; LEN] = table.try_into().expect("a table of this length");
+    halves.iter().for_each(|&half| table[half as usize % LEN] += 1);
 }
 
 #[cfg(test)]
