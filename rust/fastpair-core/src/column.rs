@@ -162,6 +162,12 @@ impl<'a> Column<'a> {
         Self { first, len, ..*self }
     }
 
+    /// Asks for the cache line of an element ahead of its use.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, index: usize) {
+        crate::simd::prefetch(self.bytes.as_ptr().wrapping_offset(self.first as isize + self.stride * index as isize));
+    }
+
     /// One element. `T` must be the type of the dtype.
     #[inline(always)]
     pub(crate) fn get<T: Element>(&self, index: usize) -> T {
@@ -172,7 +178,7 @@ impl<'a> Column<'a> {
 
     /// The elements `at .. at + count` if they lie as a slice in memory. `T` must be the type of the dtype.
     #[inline(always)]
-    fn as_slice<T: Element>(&self, at: usize, count: usize) -> Option<&'a [T]> {
+    pub(crate) fn as_slice<T: Element>(&self, at: usize, count: usize) -> Option<&'a [T]> {
         let size = size_of::<T>();
         if self.stride != size as isize || self.swapped || count == 0 {
             return None;

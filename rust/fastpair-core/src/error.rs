@@ -80,6 +80,34 @@ pub enum Error {
         /// What is allowed.
         advice: &'static str,
     },
+    /// An embedding that is not finite.
+    #[error("{argument} is {value} at row {row}, column {column}; embeddings must be finite: drop or repair such rows")]
+    NotFinite {
+        /// Name of the argument.
+        argument: &'static str,
+        /// The value seen.
+        value: String,
+        /// Its row.
+        row: usize,
+        /// Its column.
+        column: usize,
+    },
+    /// A row outside the unit ball of the Poincare model.
+    #[error("row {row} of {argument} has norm {norm}; points of the Poincare ball have a norm below 1")]
+    OutsideBall {
+        /// Name of the argument.
+        argument: &'static str,
+        /// The row.
+        row: usize,
+        /// Its norm.
+        norm: f64,
+    },
+    /// More hits than the caller has room for.
+    #[error("there are more than max_hits={max_hits} hits; narrow the threshold or raise max_hits")]
+    TooManyHits {
+        /// The limit.
+        max_hits: usize,
+    },
     /// More groups than codes.
     #[error("groups holds more than 4294967294 distinct ids; split the data by groups")]
     TooManyGroups,

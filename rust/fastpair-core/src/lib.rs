@@ -6,7 +6,10 @@
 //! * [`key`]: scores of every dtype as unsigned keys that sort like them.
 //! * [`error`]: what can go wrong, as data. [`pool`]: threads, and whether to stop.
 //! * [`column`], [`labels`], [`groups`], [`rows`]: borrowed input of any dtype and layout, read in blocks.
+//! * [`matrix`]: the same for rows of embeddings.
 //! * [`order`]: the order engine, for all that needs scores in order: the vector sort, pair counts, AUC.
+//! * [`tile`]: the tile engine, for all that compares embeddings with embeddings: exact top-k, radius search, dense
+//!   matrices, reductions.
 //!
 //! ```
 //! use fastpair_core::column::Column;
@@ -28,10 +31,12 @@ pub mod error;
 pub mod groups;
 pub mod key;
 pub mod labels;
+pub mod matrix;
 pub mod order;
 pub mod pool;
 pub mod rows;
 mod simd;
+pub mod tile;
 
 pub use error::{Error, Result};
 pub use simd::Isa;

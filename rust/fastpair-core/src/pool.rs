@@ -23,14 +23,17 @@ pub struct Context<'a> {
     pub threads: usize,
     /// Set by the caller when the computation should stop with [`Error::Interrupted`].
     pub cancelled: &'a AtomicBool,
+    /// What has been done so far, for reports on progress.
+    pub done: &'a AtomicUsize,
 }
 
 static NEVER: AtomicBool = AtomicBool::new(false);
+static UNSEEN: AtomicUsize = AtomicUsize::new(0);
 
 impl Context<'static> {
     /// The current level and default number of threads; cannot be cancelled.
     pub fn new() -> Self {
-        Self { isa: Isa::current(), threads: default_threads(), cancelled: &NEVER }
+        Self { isa: Isa::current(), threads: default_threads(), cancelled: &NEVER, done: &UNSEEN }
     }
 }
 
@@ -45,6 +48,12 @@ impl Context<'_> {
     #[inline(always)]
     pub fn check(&self) -> Result<()> {
         if self.cancelled.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    /// Tells whoever watches that so many more steps are done.
+    #[inline(always)]
+    pub fn advance(&self, steps: usize) {
+        self.done.fetch_add(steps, Ordering::Relaxed);
     }
 
     /// The same on one thread.

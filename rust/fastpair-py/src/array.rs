@@ -7,7 +7,9 @@
 use crate::door::to_python;
 use fastpair_core::Error;
 use fastpair_core::column::{Column, Dtype};
+use fastpair_core::matrix::Matrix;
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
@@ -55,6 +57,26 @@ impl<'py> Array<'py> {
     /// Number of series: products of all axes but the last.
     pub fn series(&self) -> usize {
         self.shape().split_last().map_or(0, |(_, outer)| outer.iter().product())
+    }
+
+    /// The array as a matrix; it must have two axes.
+    pub fn matrix(&self) -> PyResult<Matrix<'_>> {
+        let (&[rows, width], &[row_stride, stride]) = (self.array.shape(), self.array.strides()) else {
+            return Err(PyValueError::new_err(format!("an array of shape {:?} is no matrix", self.array.shape())));
+        };
+        if rows == 0 || width == 0 {
+            return Ok(Matrix::new(&[], 0, [0, 0], [rows, width], self.dtype, self.swapped));
+        }
+        let reach = |stride: isize, len: usize| stride * (len as isize - 1);
+        let ends = [reach(row_stride, rows), reach(stride, width)];
+        let before: isize = ends.iter().map(|&end| -end.min(0)).sum();
+        let after: isize = ends.iter().map(|&end| end.max(0)).sum();
+        // SAFETY: as for `column`: the lowest element lies `before` bytes below the first, the highest `after` above.
+        let bytes = unsafe {
+            let data = (*self.array.as_array_ptr()).fields.data.cast::<u8>().offset(-before);
+            std::slice::from_raw_parts(data, (before + after) as usize + self.dtype.size())
+        };
+        Ok(Matrix::new(bytes, before as usize, [row_stride, stride], [rows, width], self.dtype, self.swapped))
     }
 
     /// Series `index`, counted in C order, along the last axis; the only one if the array has one axis.

@@ -6,7 +6,7 @@ use fastpair_core::{Error, Isa, Result};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -26,16 +26,41 @@ pub fn run<T: Send>(
     threads: Option<usize>,
     work: impl FnOnce(&Context) -> Result<T> + Send,
 ) -> PyResult<T> {
-    let cancelled = AtomicBool::new(false);
+    run_long(py, Size { cost: rows, steps: rows }, None, threads, work)
+}
+
+/// How large a call is.
+#[derive(Clone, Copy)]
+pub struct Size {
+    /// In operations that take about as long as a row of an AUC.
+    pub cost: usize,
+    /// In what [`Context::advance`] counts.
+    pub steps: usize,
+}
+
+/// The same for calls that can take long: `progress(done, total)` is called now and then.
+pub fn run_long<T: Send>(
+    py: Python<'_>,
+    size: Size,
+    progress: Option<Bound<'_, PyAny>>,
+    threads: Option<usize>,
+    work: impl FnOnce(&Context) -> Result<T> + Send,
+) -> PyResult<T> {
+    let (cancelled, done) = (AtomicBool::new(false), AtomicUsize::new(0));
     let threads = threads.unwrap_or_else(default_threads);
-    let context = Context { isa: Isa::current(), threads, cancelled: &cancelled };
+    let context = Context { isa: Isa::current(), threads, cancelled: &cancelled, done: &done };
     let caught = || catch_unwind(AssertUnwindSafe(|| work(&context)));
-    let outcome = if rows < TINY {
+    let report = progress.map(Bound::unbind);
+    let look = |py: Python<'_>| {
+        py.check_signals()?;
+        report.as_ref().map(|report| report.call1(py, (done.load(Ordering::Relaxed), size.steps))).transpose().map(drop)
+    };
+    let outcome = if size.cost < TINY && report.is_none() {
         caught()
-    } else if rows < SHORT {
+    } else if size.cost < SHORT && report.is_none() {
         py.detach(caught)
     } else {
-        py.detach(|| watched(caught, &cancelled))?
+        py.detach(|| watched(caught, &cancelled, look))?
     };
     match outcome {
         Ok(result) => result.map_err(to_python),
@@ -47,21 +72,25 @@ pub fn run<T: Send>(
     }
 }
 
-/// Runs `work` on a thread of its own, while this one, which may be Python's main thread, looks for signals.
-fn watched<T: Send>(work: impl FnOnce() -> T + Send, cancelled: &AtomicBool) -> PyResult<T> {
+/// Runs `work` on a thread of its own, while this one, which may be Python's main thread, looks for signals and reports.
+fn watched<T: Send>(
+    work: impl FnOnce() -> T + Send,
+    cancelled: &AtomicBool,
+    look: impl Fn(Python<'_>) -> PyResult<()>,
+) -> PyResult<T> {
     std::thread::scope(|scope| {
         let (send, receive) = channel();
         let worker = std::thread::Builder::new().name("fastpair".into()).spawn_scoped(scope, move || send.send(work()));
         worker.map_err(|_| to_python(Error::Threads { threads: 1 }))?;
         loop {
-            match receive.recv_timeout(PATIENCE) {
+            let outcome = receive.recv_timeout(PATIENCE);
+            if let Err(error) = Python::attach(&look) {
+                cancelled.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
+            match outcome {
                 Ok(outcome) => return Ok(outcome),
-                Err(RecvTimeoutError::Timeout) => {
-                    if let Err(signal) = Python::attach(|py| py.check_signals()) {
-                        cancelled.store(true, Ordering::Relaxed);
-                        return Err(signal);
-                    }
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(PyRuntimeError::new_err("internal error in fastpair: a worker ended early"));
                 }

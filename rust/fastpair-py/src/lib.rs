@@ -6,6 +6,8 @@
 mod array;
 mod auc;
 mod door;
+mod search;
+mod topk;
 
 use door::{run, to_python};
 use fastpair_core::Isa;
@@ -25,6 +27,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(auc::group_codes, module)?)?;
     module.add_function(wrap_pyfunction!(auc::group_codes_of_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(auc::codes_from_offsets, module)?)?;
+    module.add_function(wrap_pyfunction!(topk::topk, module)?)?;
     module.add_function(wrap_pyfunction!(sort, module)?)?;
     module.add_function(wrap_pyfunction!(isa, module)?)?;
     module.add_function(wrap_pyfunction!(set_isa, module)?)?;

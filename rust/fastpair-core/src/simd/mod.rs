@@ -10,10 +10,14 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod float;
+#[cfg(target_arch = "x86_64")]
+mod float_x86;
 mod portable;
 
 use crate::error::{Error, Result};
 use crate::key::Key;
+pub(crate) use float::{Floats, Real};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A register of unsigned keys.
@@ -66,6 +70,8 @@ pub trait Vector: Copy {
 pub trait Level {
     type U32: Vector<Key = u32>;
     type U64: Vector<Key = u64>;
+    type F32: Floats<Element = f32>;
+    type F64: Floats<Element = f64>;
 }
 
 /// Work that is compiled once for each level.
@@ -79,22 +85,28 @@ struct Base;
 impl Level for Base {
     type U32 = portable::Lanes<u32, 4>;
     type U64 = portable::Lanes<u64, 2>;
+    type F32 = float::Plain<f32, 4>;
+    type F64 = float::Plain<f64, 2>;
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Level, Op, avx2, avx512};
+    use super::{Level, Op, avx2, avx512, float_x86};
 
     pub(super) struct V3;
     impl Level for V3 {
         type U32 = avx2::U32x8;
         type U64 = avx2::U64x4;
+        type F32 = float_x86::F32x8;
+        type F64 = float_x86::F64x4;
     }
 
     pub(super) struct V4;
     impl Level for V4 {
         type U32 = avx512::U32x16;
         type U64 = avx512::U64x8;
+        type F32 = float_x86::F32x16;
+        type F64 = float_x86::F64x8;
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,fma,f16c,lzcnt,popcnt")]
@@ -104,6 +116,14 @@ mod x86 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,fma,f16c,lzcnt,popcnt")]
     pub(super) fn call_v4<O: Op>(op: O) -> O::Out {
+        op.run::<V4>()
+    }
+
+    /// V4 with an instruction that counts the bits of eight words, which the compiler then uses.
+    #[target_feature(
+        enable = "avx512vpopcntdq,avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,fma,f16c,lzcnt,popcnt"
+    )]
+    pub(super) fn call_v4_counting_bits<O: Op>(op: O) -> O::Out {
         op.run::<V4>()
     }
 
@@ -238,6 +258,17 @@ pub(crate) fn call<O: Op>(isa: Isa, op: O) -> O::Out {
         #[cfg(target_arch = "x86_64")]
         Tag::V4 => unsafe { x86::call_v4(op) },
     }
+}
+
+/// The same for work that mostly counts bits.
+#[inline]
+pub(crate) fn call_counting_bits<O: Op>(isa: Isa, op: O) -> O::Out {
+    #[cfg(target_arch = "x86_64")]
+    if isa.0 == Tag::V4 && is_x86_feature_detected!("avx512vpopcntdq") {
+        // SAFETY: the features were detected on this processor.
+        return unsafe { x86::call_v4_counting_bits(op) };
+    }
+    call(isa, op)
 }
 
 /// Asks for the cache line at `place`, which may be any address, ahead of its use.

@@ -1,0 +1,164 @@
+//! Registers of floating-point numbers, for the tile kernels.
+
+use std::array::from_fn;
+
+/// A float type that tiles can hold.
+pub trait Real: Copy + Default + PartialOrd + Send + Sync + std::fmt::Debug + bytemuck::Pod + 'static {
+    /// The register of a level.
+    type Vector<L: super::Level>: Floats<Element = Self>;
+    /// Half the distance from 1 to the next number: the relative error of one rounding.
+    const ROUNDING: f64;
+    /// Rounded to the nearest.
+    fn rounded(value: f64) -> Self;
+    /// Exact.
+    fn widened(self) -> f64;
+    /// `self + other`.
+    fn plus(self, other: Self) -> Self;
+    /// `self - other`.
+    fn minus(self, other: Self) -> Self;
+    /// `self^2 + sum`.
+    fn square_plus(self, sum: Self) -> Self;
+    /// `|self| + sum`.
+    fn magnitude_plus(self, sum: Self) -> Self;
+    /// `(self + x_bias + y_bias) x_scale y_scale`.
+    fn affine(self, x_bias: Self, y_bias: Self, x_scale: Self, y_scale: Self) -> Self;
+}
+
+/// The arithmetic of [`Real`], which generic code cannot write with operators.
+macro_rules! arithmetic {
+    () => {
+        #[inline(always)]
+        fn plus(self, other: Self) -> Self {
+            self + other
+        }
+        #[inline(always)]
+        fn minus(self, other: Self) -> Self {
+            self - other
+        }
+        #[inline(always)]
+        fn square_plus(self, sum: Self) -> Self {
+            self * self + sum
+        }
+        #[inline(always)]
+        fn magnitude_plus(self, sum: Self) -> Self {
+            self.abs() + sum
+        }
+        #[inline(always)]
+        fn affine(self, x_bias: Self, y_bias: Self, x_scale: Self, y_scale: Self) -> Self {
+            (self + (x_bias + y_bias)) * (x_scale * y_scale)
+        }
+    };
+}
+
+impl Real for f32 {
+    type Vector<L: super::Level> = L::F32;
+    const ROUNDING: f64 = 0.5 * f32::EPSILON as f64;
+    #[inline(always)]
+    fn rounded(value: f64) -> Self {
+        value as f32
+    }
+    #[inline(always)]
+    fn widened(self) -> f64 {
+        self.into()
+    }
+    arithmetic!();
+}
+
+impl Real for f64 {
+    type Vector<L: super::Level> = L::F64;
+    const ROUNDING: f64 = 0.5 * f64::EPSILON;
+    #[inline(always)]
+    fn rounded(value: f64) -> Self {
+        value
+    }
+    #[inline(always)]
+    fn widened(self) -> f64 {
+        self
+    }
+    arithmetic!();
+}
+
+/// A register of floats.
+///
+/// # Safety
+/// The methods may only run inside [`super::call`] (the processor must have the level's instructions), and each says
+/// which memory it touches.
+pub trait Floats: Copy {
+    /// The type of a lane.
+    type Element: Copy;
+    /// Numbers in a register: a power of two.
+    const LANES: usize;
+    /// Rows of a block of `ROWS x 2` registers that the level's register file can hold beside the operands.
+    const ROWS: usize;
+    /// All lanes the same.
+    unsafe fn splat(value: Self::Element) -> Self;
+    /// Reads `LANES` numbers.
+    unsafe fn load(from: *const Self::Element) -> Self;
+    /// Writes `LANES` numbers.
+    unsafe fn store(self, to: *mut Self::Element);
+    /// Lane by lane.
+    unsafe fn add(self, other: Self) -> Self;
+    /// Lane by lane.
+    unsafe fn sub(self, other: Self) -> Self;
+    /// `self * factor + addend`, rounded once where the level can, and in any case at every call alike.
+    unsafe fn mul_add(self, factor: Self, addend: Self) -> Self;
+    /// Without the sign.
+    unsafe fn abs(self) -> Self;
+    /// Bit i is set where lane i is at least that of `bound`; NaN never is.
+    unsafe fn at_least(self, bound: Self) -> u32;
+}
+
+/// A vector of `N` numbers made of plain operations, for processors of which nothing is known.
+#[derive(Clone, Copy)]
+pub struct Plain<T, const N: usize>([T; N]);
+
+macro_rules! impl_plain {
+    ($t:ty) => {
+        // SAFETY of every block below: the caller gives memory as `Floats` says.
+        #[allow(clippy::undocumented_unsafe_blocks)]
+        impl<const N: usize> Floats for Plain<$t, N> {
+            type Element = $t;
+            const LANES: usize = N;
+            const ROWS: usize = 6;
+            #[inline(always)]
+            unsafe fn splat(value: $t) -> Self {
+                Self([value; N])
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const $t) -> Self {
+                unsafe { Self(from.cast::<[$t; N]>().read_unaligned()) }
+            }
+            #[inline(always)]
+            unsafe fn store(self, to: *mut $t) {
+                unsafe { to.cast::<[$t; N]>().write_unaligned(self.0) }
+            }
+            #[inline(always)]
+            unsafe fn add(self, other: Self) -> Self {
+                Self(from_fn(|i| self.0[i] + other.0[i]))
+            }
+            #[inline(always)]
+            unsafe fn sub(self, other: Self) -> Self {
+                Self(from_fn(|i| self.0[i] - other.0[i]))
+            }
+            #[inline(always)]
+            unsafe fn mul_add(self, factor: Self, addend: Self) -> Self {
+                // Without the instruction, `mul_add` would be a call for each number.
+                if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
+                    Self(from_fn(|i| self.0[i].mul_add(factor.0[i], addend.0[i])))
+                } else {
+                    Self(from_fn(|i| self.0[i] * factor.0[i] + addend.0[i]))
+                }
+            }
+            #[inline(always)]
+            unsafe fn abs(self) -> Self {
+                Self(from_fn(|i| self.0[i].abs()))
+            }
+            #[inline(always)]
+            unsafe fn at_least(self, bound: Self) -> u32 {
+                (0..N).fold(0, |bits, i| bits | u32::from(self.0[i] >= bound.0[i]) << i)
+            }
+        }
+    };
+}
+impl_plain!(f32);
+impl_plain!(f64);

@@ -1,0 +1,141 @@
+//! The tile engine: everything that compares the rows of one matrix with the rows of another.
+//!
+//! A [`Tile`] holds the values (see [`metric`]) of some rows of y with a strip of 32 rows of x, and a bound on the error of
+//! each. A [`Producer`] makes tiles, in the first-level cache, from whatever it packed; a [`Consumer`] reads each while it
+//! is hot and keeps what it wants of it. The matrix of all values never exists.
+//!
+//! Rows of x are lanes: what a consumer keeps for a row of x is a lane of its state, compared and updated side by side,
+//! never summed across lanes. Consumers are plain loops over 32 lanes, written once and compiled for every level.
+//!
+//! * [`metric`]: what a score is, and how it shows in a tile. [`exact`](self): the same in float64, in one fixed order.
+//! * `kernel`: the micro-kernel. `pack`, `bits`: producers. `admit`: which pairs count.
+//! * [`topk`], [`radius`], [`dense`], [`reduce`]: consumers.
+
+mod admit;
+mod bits;
+pub mod dense;
+mod exact;
+mod kernel;
+pub mod metric;
+mod pack;
+pub mod radius;
+pub mod reduce;
+mod select;
+pub mod topk;
+
+pub use admit::{Admit, Bits, Exclude, LabelRule};
+
+use crate::error::Result;
+use crate::pool::Context;
+use crate::simd::{self, Level, Op, Real};
+use kernel::{STRIP, Strip};
+use std::ops::Range;
+
+/// Values of rows of y with a strip of rows of x.
+pub(crate) struct Tile<'a, T> {
+    /// `values[j].0[i]` is the value of row `y0 + j` of y with row `x0 + i` of the panel.
+    pub values: &'a mut [Strip<T>],
+    /// The first row of x, counted from that of the panel. Rows behind the last of the panel have meaningless values.
+    pub x0: usize,
+    /// The first row of y.
+    pub y0: usize,
+    /// How far a value of each lane may be from [`Metric::value`](metric::Metric::value) of the pair's score.
+    pub error: &'a Strip<T>,
+}
+
+/// Something that reads tiles.
+pub(crate) trait Consumer<T> {
+    /// Whether it wants tiles of these rows of y.
+    fn wants(&self, _y: Range<usize>) -> bool {
+        true
+    }
+    /// Reads a tile, and may overwrite its values. Implementations are `#[inline(always)]`.
+    fn tile<L: Level>(&mut self, tile: Tile<T>) -> Result<()>;
+}
+
+/// Something that makes tiles.
+pub(crate) trait Producer<T> {
+    /// Whether it mostly counts bits, for which some processors have an instruction beyond their level's.
+    const COUNTS_BITS: bool = false;
+    /// Rows of y in a block.
+    fn block_rows(&self) -> usize;
+    /// Packs rows of x.
+    fn set_panel(&mut self, x: Range<usize>) -> Result<()>;
+    /// Makes the tiles of a block of rows of y with the panel. Implementations are `#[inline(always)]`.
+    fn block<L: Level, C: Consumer<T>>(&mut self, y: Range<usize>, consumer: &mut C) -> Result<()>;
+}
+
+/// Shows a consumer the tiles of all blocks of `y` with the producer's panel.
+pub(crate) struct Sweep<'a, 'c, P, C> {
+    pub producer: &'a mut P,
+    pub consumer: &'a mut C,
+    pub y: Range<usize>,
+    /// Whether to visit the blocks in a scattered order, so that rows of y in order of their scores do no harm.
+    pub scattered: bool,
+    /// Rows of x in the panel.
+    pub rows: usize,
+    pub context: &'a Context<'c>,
+}
+
+impl<P, C> Sweep<'_, '_, P, C> {
+    /// Runs on the level of the context, for tiles of `T`.
+    pub fn run<T: Real>(self) -> Result<()>
+    where
+        P: Producer<T>,
+        C: Consumer<T>,
+    {
+        let isa = self.context.isa;
+        let op = SweepOf { sweep: self, element: std::marker::PhantomData::<T> };
+        if P::COUNTS_BITS { simd::call_counting_bits(isa, op) } else { simd::call(isa, op) }
+    }
+}
+
+/// The type of an element belongs to the type of an [`Op`].
+struct SweepOf<'a, 'c, P, C, T> {
+    sweep: Sweep<'a, 'c, P, C>,
+    element: std::marker::PhantomData<T>,
+}
+
+impl<T: Real, P: Producer<T>, C: Consumer<T>> Op for SweepOf<'_, '_, P, C, T> {
+    type Out = Result<()>;
+    #[inline(always)]
+    fn run<L: Level>(self) -> Result<()> {
+        let Sweep { producer, consumer, y, scattered, rows: panel_rows, context } = self.sweep;
+        let rows = producer.block_rows();
+        let blocks = y.len().div_ceil(rows);
+        let step = if scattered { golden_step(blocks) } else { 1 };
+        for i in 0..blocks {
+            let begin = y.start + i * step % blocks * rows;
+            let block = begin..y.end.min(begin + rows);
+            context.check()?;
+            context.advance(block.len() * panel_rows);
+            if consumer.wants(block.clone()) {
+                producer.block::<L, C>(block, consumer)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A step that leads through all of `count` places, each far from the last: near the golden section, without a common
+/// factor.
+fn golden_step(count: usize) -> usize {
+    let near = (count as f64 * 0.618) as usize;
+    (near.max(1)..).find(|&step| greatest_common_divisor(step, count) == 1).unwrap_or(1)
+}
+
+fn greatest_common_divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+/// Cuts `rows` into ranges of at most `most`, nearly equal and a multiple of a strip but for the last; where that gives
+/// fewer than some multiple of `threads`, into more, as long as they stay worth a task.
+pub(crate) fn panels(rows: usize, most: usize, threads: usize) -> Vec<Range<usize>> {
+    let strips = rows.div_ceil(STRIP);
+    let mut count = rows.div_ceil(most).max(1);
+    if count < 8 * threads {
+        count = count.next_multiple_of(threads).min(strips / 2).max(count);
+    }
+    let cut = |i: usize| (strips * i / count * STRIP).min(rows);
+    (0..count).map(|i| cut(i)..cut(i + 1)).filter(|range| !range.is_empty()).collect()
+}

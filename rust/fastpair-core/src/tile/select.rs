@@ -1,0 +1,296 @@
+//! Keeping what a filter cannot rule out: candidates of a row of x, and the exact best of them.
+//!
+//! A candidate is an interval that holds its value. The row's threshold is never above the k-th best value: it is the
+//! k-th largest lower end of the candidates, or the exact value of the k-th best score so far. Who reaches it with its
+//! upper end stays. When a row has too many candidates whose intervals overlap, they are scored in float64 and the best
+//! are kept, so memory is bounded whatever the data, and the answer is the same: thresholds only decide how early a
+//! candidate that cannot win is dropped.
+
+use super::admit::Admit;
+use super::exact::Exact;
+use super::kernel::{STRIP, Strip};
+use super::metric::Metric;
+use crate::simd::{self, Isa, Level, Op};
+
+/// Which scores are best.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Order {
+    pub metric: Metric,
+    /// Whether the largest scores are the best, not the smallest.
+    pub largest: bool,
+}
+
+impl Order {
+    /// Whether tiles must be negated for the best to have the largest values.
+    pub fn negated(&self) -> bool {
+        self.largest == self.metric.is_distance()
+    }
+
+    /// A number that is larger for better scores; gives the score when applied again.
+    #[inline(always)]
+    pub fn key(&self, score: f64) -> f64 {
+        if self.largest { score } else { -score }
+    }
+
+    /// The value in a tile of a pair of this key.
+    pub fn value(&self, key: f64) -> f64 {
+        if key.is_infinite() {
+            return key;
+        }
+        // No distance is negative, and no cosine is beyond 1, but a limit may be.
+        let score = match self.metric {
+            Metric::Dot => self.key(key),
+            Metric::Cosine => self.key(key),
+            _ => self.key(key).max(0.0),
+        };
+        let value = self.metric.value(score);
+        if self.negated() { -value } else { value }
+    }
+}
+
+/// A column whose value is between two numbers.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    low: f32,
+    high: f32,
+    column: u32,
+}
+
+/// The best of a row: `k` scores and indices, best first, equal ones by index; unused places at the end hold index -1.
+pub(crate) struct Best<'a> {
+    pub scores: &'a mut [f64],
+    pub indices: &'a mut [i64],
+}
+
+impl Best<'_> {
+    /// Enters pairs of a key and an index, which need not be sorted and are used up.
+    pub fn enter(&mut self, order: Order, found: &mut Vec<(f64, i64)>) {
+        let k = self.scores.len();
+        found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        found.truncate(k);
+        let mut held = self.len();
+        // From the back, so that nothing is overwritten before it has moved.
+        let mut merged: Vec<(f64, i64)> = Vec::with_capacity((held + found.len()).min(k));
+        let old: Vec<(f64, i64)> = (0..held).map(|i| (order.key(self.scores[i]), self.indices[i])).collect();
+        let (mut old, mut new) = (old.into_iter().peekable(), found.drain(..).peekable());
+        while merged.len() < k {
+            let take_old = match (old.peek(), new.peek()) {
+                (Some(a), Some(b)) => a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)).is_gt(),
+                (Some(_), None) => true,
+                (None, Some(_)) => false,
+                (None, None) => break,
+            };
+            merged.extend(if take_old { old.next() } else { new.next() });
+        }
+        held = merged.len();
+        for (i, (key, index)) in merged.into_iter().enumerate() {
+            (self.scores[i], self.indices[i]) = (order.key(key), index);
+        }
+        debug_assert!(self.indices[held..].iter().all(|&index| index < 0));
+    }
+
+    /// How many places are used.
+    pub fn len(&self) -> usize {
+        self.indices.partition_point(|&index| index >= 0)
+    }
+
+    /// The key of the last place, if all are used.
+    pub fn last_key(&self, order: Order) -> Option<f64> {
+        (self.indices.last().is_some_and(|&index| index >= 0)).then(|| order.key(self.scores[self.scores.len() - 1]))
+    }
+}
+
+/// Candidates of the rows of a panel.
+pub(crate) struct Selection<'a> {
+    order: Order,
+    admit: Admit<'a>,
+    /// The first row.
+    begin: usize,
+    k: usize,
+    capacity: usize,
+    /// No value that counts is below. Behind the last row, infinite.
+    thresholds: Vec<Strip<f32>>,
+    /// No value that counts is above.
+    ceilings: Vec<f32>,
+    candidates: Vec<Vec<Candidate>>,
+    scores: &'a mut [f64],
+    indices: &'a mut [i64],
+    exact: Exact<'a>,
+    found: Vec<(f64, i64)>,
+    isa: Isa,
+}
+
+/// Candidates that a row may have.
+pub(crate) fn capacity(k: usize) -> usize {
+    3 * k + 48
+}
+
+/// Bytes that a row of a selection takes at most.
+pub(crate) fn bytes_per_row(k: usize) -> usize {
+    capacity(k) * size_of::<Candidate>()
+}
+
+impl<'a> Selection<'a> {
+    /// A selection for as many rows, from `begin` on, as `scores` and `indices` have places for; what they hold already
+    /// takes part.
+    pub fn new(
+        order: Order,
+        admit: Admit<'a>,
+        begin: usize,
+        k: usize,
+        exact: Exact<'a>,
+        scores: &'a mut [f64],
+        indices: &'a mut [i64],
+        isa: Isa,
+    ) -> Self {
+        let rows = scores.len() / k;
+        let mut selection = Self {
+            order,
+            admit,
+            begin,
+            k,
+            capacity: capacity(k),
+            thresholds: vec![Strip([f32::INFINITY; STRIP]); rows.div_ceil(STRIP)],
+            ceilings: vec![f32::INFINITY; rows],
+            candidates: vec![Vec::new(); rows],
+            scores,
+            indices,
+            exact,
+            found: Vec::new(),
+            isa,
+        };
+        for row in 0..rows {
+            let limits = admit.limits(begin + row).map(|limit| order.key(limit));
+            let [least, most] = if order.largest { limits } else { [limits[1], limits[0]] };
+            selection.ceilings[row] = (order.value(most) as f32).next_up();
+            let threshold = (order.value(least) as f32).next_down();
+            selection.thresholds[row / STRIP].0[row % STRIP] = threshold;
+            selection.raise_to_last(row);
+        }
+        selection
+    }
+
+    /// The thresholds of a strip.
+    #[inline(always)]
+    pub fn thresholds(&self, x0: usize) -> &Strip<f32> {
+        &self.thresholds[x0 / STRIP]
+    }
+
+    /// Whether any row may take one of these columns.
+    pub fn wants(&self, columns: std::ops::Range<usize>) -> bool {
+        self.admit.any_of(columns)
+    }
+
+    fn best(&mut self, row: usize) -> Best<'_> {
+        let places = row * self.k..(row + 1) * self.k;
+        Best { scores: &mut self.scores[places.clone()], indices: &mut self.indices[places] }
+    }
+
+    /// Raises the threshold of a row to its last place.
+    fn raise_to_last(&mut self, row: usize) {
+        let order = self.order;
+        if let Some(key) = self.best(row).last_key(order) {
+            self.raise(row, (order.value(key) as f32).next_down());
+        }
+    }
+
+    fn raise(&mut self, row: usize, value: f32) {
+        let threshold = &mut self.thresholds[row / STRIP].0[row % STRIP];
+        *threshold = threshold.max(value);
+    }
+
+    /// Takes a column whose value is `value` with an error of at most `error`, if it may count.
+    #[cold]
+    #[inline(never)]
+    pub fn push(&mut self, row: usize, column: usize, value: f32, error: f32) {
+        let (mut low, high) = ((value - error).next_down(), (value + error).next_up());
+        let threshold = self.thresholds[row / STRIP].0[row % STRIP];
+        // Not `high < threshold`: what is not a number stays.
+        if (high < threshold) || low > self.ceilings[row] || !self.admit.pair(self.begin + row, column) {
+            return;
+        }
+        if high > self.ceilings[row] {
+            // Perhaps it does not count: then it must not raise the threshold.
+            low = f32::NEG_INFINITY;
+        }
+        let candidates = &mut self.candidates[row];
+        candidates.push(Candidate { low, high, column: column as u32 });
+        if candidates.len() >= self.capacity {
+            self.compact(row);
+        }
+    }
+
+    /// Drops candidates that cannot win; scores those left if they are still many.
+    fn compact(&mut self, row: usize) {
+        let candidates = &mut self.candidates[row];
+        let (_, kth, _) = candidates.select_nth_unstable_by(self.k - 1, |a, b| b.low.total_cmp(&a.low));
+        let low = kth.low;
+        self.raise(row, low);
+        let threshold = self.thresholds[row / STRIP].0[row % STRIP];
+        let candidates = &mut self.candidates[row];
+        candidates.retain(|candidate| candidate.high >= threshold);
+        if candidates.len() > self.capacity * 3 / 4 {
+            self.settle(row);
+        }
+    }
+
+    /// Scores the candidates of a row in float64 and enters them among its best.
+    fn settle(&mut self, row: usize) {
+        if self.candidates[row].is_empty() {
+            return;
+        }
+        let mut candidates = std::mem::take(&mut self.candidates[row]);
+        if candidates.len() >= self.k {
+            let (_, kth, _) = candidates.select_nth_unstable_by(self.k - 1, |a, b| b.low.total_cmp(&a.low));
+            let low = kth.low;
+            self.raise(row, low);
+        }
+        let threshold = self.thresholds[row / STRIP].0[row % STRIP];
+        candidates.retain(|candidate| candidate.high >= threshold);
+        let mut found = std::mem::take(&mut self.found);
+        let (row_of_x, exact, found_here) = (self.begin + row, &mut self.exact, &mut found);
+        let (order, limits, offset) = (self.order, self.admit.limits(row_of_x), self.admit.offset);
+        simd::call(self.isa, Score { row: row_of_x, candidates: &candidates, exact, order, limits, offset, found: found_here });
+        candidates.clear();
+        self.best(row).enter(order, &mut found);
+        self.found = found;
+        self.candidates[row] = candidates;
+        self.raise_to_last(row);
+    }
+
+    /// Scores all candidates that are left.
+    pub fn finish(&mut self) {
+        for row in 0..self.candidates.len() {
+            self.settle(row);
+        }
+    }
+}
+
+/// Scores candidates of a row.
+struct Score<'a, 'e> {
+    row: usize,
+    candidates: &'a [Candidate],
+    exact: &'a mut Exact<'e>,
+    order: Order,
+    limits: [f64; 2],
+    offset: usize,
+    found: &'a mut Vec<(f64, i64)>,
+}
+
+impl Op for Score<'_, '_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Level>(self) {
+        self.exact.set_row(self.row);
+        for (i, candidate) in self.candidates.iter().enumerate() {
+            if let Some(later) = self.candidates.get(i + 2) {
+                self.exact.prefetch(later.column as usize);
+            }
+            let column = candidate.column as usize;
+            let score = self.exact.score(column);
+            if score >= self.limits[0] && score <= self.limits[1] {
+                self.found.push((self.order.key(score), (self.offset + column) as i64));
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Exact top-k: for each row of x the k best rows of y.
+//!
+//! Tiles are only a filter. A column stays a candidate while the upper end of its interval reaches the row's threshold
+//! (see `select`), survivors are scored in float64, and equal scores go by index. So the answer is the exact ranking,
+//! which cannot depend on threads, parts, instruction sets or the filter.
+//!
+//! Cost O(n m d); memory: inputs, outputs, and for each thread a panel, a block and the candidates of a panel, each a few
+//! MiB whatever the size.
+
+use super::admit::Admit;
+use super::bits::BitTiles;
+use super::exact::Exact;
+use super::kernel::{STRIP, Strip, at_least};
+use super::metric::Metric;
+use super::pack::{FloatTiles, PANEL, centre_of};
+use super::select::{Best, Order, Selection, bytes_per_row};
+use super::{Consumer, Producer, Sweep, Tile, panels};
+use crate::error::Result;
+use crate::matrix::Matrix;
+use crate::pool::Context;
+use crate::simd::Level;
+use std::ops::Range;
+
+/// A search for the best rows of y for each row of x.
+#[derive(Debug, Clone, Copy)]
+pub struct Search<'a> {
+    /// Queries.
+    pub x: Matrix<'a>,
+    /// Candidates, as wide as the queries.
+    pub y: Matrix<'a>,
+    /// The metric.
+    pub metric: Metric,
+    /// Whether the largest scores are the best.
+    pub largest: bool,
+    /// Which pairs count.
+    pub admit: Admit<'a>,
+}
+
+/// Rows of y between two looks at the exact scores; thresholds are then shared by all that follows.
+const SEGMENT: usize = 1 << 18;
+
+/// Bytes of candidates that a panel may have.
+const MOST_BYTES: usize = 8 << 20;
+
+impl<'a> Search<'a> {
+    /// Pairs to look at.
+    pub fn pairs(&self) -> usize {
+        self.x.rows().saturating_mul(self.y.rows())
+    }
+
+    /// How long that takes, in operations of a nanosecond or so.
+    pub fn cost(&self) -> usize {
+        self.pairs().saturating_mul(self.x.width() / 64 + 1)
+    }
+
+    /// Improves the `k` best of each row: `scores` and `indices` hold `k` places for each row of x, best first, unused
+    /// ones with index -1 at the end.
+    pub fn topk(&self, k: usize, scores: &mut [f64], indices: &mut [i64], context: &Context) -> Result<()> {
+        let (rows, columns) = (self.x.rows(), self.y.rows());
+        assert!(scores.len() == rows * k && indices.len() == rows * k, "k places for each row");
+        if k == 0 || rows == 0 || columns == 0 {
+            return Ok(());
+        }
+        let centre = if self.metric.may_be_centred() { Some(centre_of::<f32>(&self.y)) } else { None };
+        let most = (MOST_BYTES / bytes_per_row(k)).max(STRIP);
+        let panels = panels(rows, most.min(PANEL), context.threads);
+        for begin in (0..columns).step_by(SEGMENT) {
+            let segment = begin..columns.min(begin + SEGMENT);
+            let parts = if panels.len() >= context.threads { 1 } else { context.threads };
+            let parts = parts.min(segment.len().div_ceil(4 * super::kernel::BLOCK));
+            if parts == 1 {
+                let mut tasks = Vec::new();
+                let (mut scores, mut indices) = (&mut *scores, &mut *indices);
+                for panel in &panels {
+                    let (own_scores, own_indices);
+                    (own_scores, scores) = scores.split_at_mut(panel.len() * k);
+                    (own_indices, indices) = indices.split_at_mut(panel.len() * k);
+                    tasks.push((panel.clone(), own_scores, own_indices));
+                }
+                let task = |(panel, scores, indices): (Range<usize>, &mut [f64], &mut [i64])| {
+                    self.search(k, panel, segment.clone(), centre.as_deref(), scores, indices, context)
+                };
+                context.map(context.threads, tasks, task)?.into_iter().collect::<Result<()>>()?;
+                continue;
+            }
+            // Few rows: threads share y instead, each with places of its own.
+            let cut = |i: usize| segment.start + segment.len() * i / parts;
+            let tasks = (0..parts).map(|i| (cut(i)..cut(i + 1), scores.to_vec(), indices.to_vec())).collect();
+            let task = |(part, mut scores, mut indices): (Range<usize>, Vec<f64>, Vec<i64>)| {
+                for panel in &panels {
+                    let places = panel.start * k..panel.end * k;
+                    let (scores, indices) = (&mut scores[places.clone()], &mut indices[places]);
+                    self.search(k, panel.clone(), part.clone(), centre.as_deref(), scores, indices, context)?;
+                }
+                Ok((part, scores, indices))
+            };
+            for found in context.map(context.threads, tasks, task)? {
+                let (part, found_scores, found_indices) = found?;
+                self.merge(k, part, (scores, indices), (&found_scores, &found_indices));
+            }
+        }
+        Ok(())
+    }
+
+    /// Enters what was found in a part of y.
+    fn merge(&self, k: usize, part: Range<usize>, best: (&mut [f64], &mut [i64]), found: (&[f64], &[i64])) {
+        let order = Order { metric: self.metric, largest: self.largest };
+        let own = (self.admit.offset + part.start) as i64..(self.admit.offset + part.end) as i64;
+        let mut new = Vec::new();
+        for row in 0..self.x.rows() {
+            let places = row * k..(row + 1) * k;
+            let pairs = found.0[places.clone()].iter().zip(&found.1[places.clone()]);
+            // What was there before is in every part's list.
+            new.extend(pairs.filter(|(_, index)| own.contains(index)).map(|(&score, &index)| (order.key(score), index)));
+            Best { scores: &mut best.0[places.clone()], indices: &mut best.1[places] }.enter(order, &mut new);
+        }
+    }
+
+    /// Searches some rows of y for a panel of rows of x.
+    #[allow(clippy::too_many_arguments)]
+    fn search(
+        &self,
+        k: usize,
+        panel: Range<usize>,
+        y: Range<usize>,
+        centre: Option<&[f32]>,
+        scores: &mut [f64],
+        indices: &mut [i64],
+        context: &Context,
+    ) -> Result<()> {
+        let order = Order { metric: self.metric, largest: self.largest };
+        let (exact, rows) = (Exact::new(self.metric, self.x, self.y), panel.len());
+        let mut consumer = TopK(Selection::new(order, self.admit, panel.start, k, exact, scores, indices, context.isa));
+        if self.metric.is_of_bits() {
+            let mut producer = BitTiles::new(self.metric, order.negated(), self.x, self.y, panel.len())?;
+            producer.set_panel(panel)?;
+            Sweep { producer: &mut producer, consumer: &mut consumer, y, scattered: true, rows, context }.run::<f32>()?;
+        } else {
+            let (x, y_matrix) = (self.x, self.y);
+            let mut producer = FloatTiles::new(self.metric, order.negated(), x, y_matrix, centre, panel.len())?;
+            producer.set_panel(panel)?;
+            Sweep { producer: &mut producer, consumer: &mut consumer, y, scattered: true, rows, context }.run::<f32>()?;
+        }
+        consumer.0.finish();
+        Ok(())
+    }
+}
+
+/// Rows of a tile that are looked at together.
+const TOGETHER: usize = 32;
+
+/// The consumer.
+struct TopK<'a>(Selection<'a>);
+
+impl Consumer<f32> for TopK<'_> {
+    fn wants(&self, y: Range<usize>) -> bool {
+        self.0.wants(y)
+    }
+
+    #[inline(always)]
+    fn tile<L: Level>(&mut self, tile: Tile<f32>) -> Result<()> {
+        let Tile { values, x0, y0, error } = tile;
+        for (part, values) in values.chunks(TOGETHER).enumerate() {
+            let reach = lowered(self.0.thresholds(x0), error);
+            if !any_reaches(values, &reach) {
+                continue;
+            }
+            for (j, values) in values.iter().enumerate() {
+                let mut lanes = at_least::<L>(values, &reach);
+                while lanes != 0 {
+                    let lane = lanes.trailing_zeros() as usize;
+                    lanes &= lanes - 1;
+                    self.0.push(x0 + lane, y0 + part * TOGETHER + j, values.0[lane], error.0[lane]);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The least values whose upper ends reach the thresholds.
+#[inline(always)]
+pub(crate) fn lowered(thresholds: &Strip<f32>, error: &Strip<f32>) -> Strip<f32> {
+    let mut lowered = Strip([0f32; STRIP]);
+    for ((lowered, &threshold), &error) in lowered.0.iter_mut().zip(&thresholds.0).zip(&error.0) {
+        let least = threshold - error;
+        // Rounded down, generously.
+        *lowered = least - least.abs() * (2.0 * f32::EPSILON) - f32::MIN_POSITIVE;
+    }
+    lowered
+}
+
+/// Whether a value reaches that of its lane.
+#[inline(always)]
+fn any_reaches(values: &[Strip<f32>], reach: &Strip<f32>) -> bool {
+    let mut largest = Strip([f32::NEG_INFINITY; STRIP]);
+    for values in values {
+        for (largest, &value) in largest.0.iter_mut().zip(&values.0) {
+            *largest = if value > *largest { value } else { *largest };
+        }
+    }
+    let mut any = false;
+    for (&largest, &reach) in largest.0.iter().zip(&reach.0) {
+        any |= largest >= reach;
+    }
+    any
+}

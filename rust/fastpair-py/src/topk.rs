@@ -1,0 +1,33 @@
+//! Exact top-k, for Python.
+
+use crate::door::run_long;
+use crate::search::{Pair, Rules, size};
+use numpy::{PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// Improves the best scores and indices of each row of `x`, in place, by what `y` has.
+#[pyfunction]
+#[pyo3(signature = (x, y, metric, largest, rules, scores, indices, progress, num_threads))]
+#[allow(clippy::too_many_arguments)] // one for each of Python's
+pub fn topk<'py>(
+    py: Python<'py>,
+    x: Bound<'py, PyUntypedArray>,
+    y: Bound<'py, PyUntypedArray>,
+    metric: &str,
+    largest: bool,
+    rules: Rules<'py>,
+    mut scores: PyReadwriteArray2<'py, f64>,
+    mut indices: PyReadwriteArray2<'py, i64>,
+    progress: Option<Bound<'py, PyAny>>,
+    num_threads: Option<usize>,
+) -> PyResult<()> {
+    let pair = Pair::new(x, y, metric)?;
+    let search = pair.search(largest, &rules)?;
+    let (rows, k) = (search.x.rows(), scores.shape()[1]);
+    if scores.shape() != [rows, k] || indices.shape() != [rows, k] {
+        return Err(PyValueError::new_err("scores and indices must have k places for each row of x"));
+    }
+    let (scores, indices) = (scores.as_slice_mut()?, indices.as_slice_mut()?);
+    run_long(py, size(&search), progress, num_threads, |context| search.topk(k, scores, indices, context))
+}
