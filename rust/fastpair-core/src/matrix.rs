@@ -72,6 +72,16 @@ impl<'a> Matrix<'a> {
         Column::new(self.bytes, first, self.strides[1], self.width, self.dtype, self.swapped)
     }
 
+    /// Where rows lie in memory, if they do so without gaps.
+    pub(crate) fn span(&self, rows: std::ops::Range<usize>) -> std::ops::Range<*const u8> {
+        let size = self.dtype.size();
+        if self.strides != [(self.width * size) as isize, size as isize] || rows.end > self.rows {
+            return std::ptr::null()..std::ptr::null();
+        }
+        let from = self.first + rows.start * self.width * size;
+        self.bytes[from..from + rows.len() * self.width * size].as_ptr_range()
+    }
+
     /// Whether both are the same elements of the same memory.
     pub fn is(&self, other: &Self) -> bool {
         let place = |m: &Self| (m.bytes.as_ptr(), m.first, m.strides, m.rows, m.width, m.dtype);

@@ -283,6 +283,35 @@ pub(crate) fn prefetch<T>(place: *const T) {
     let _ = place;
 }
 
+/// Memory that will be read soon, asked for bit by bit while something else is computed.
+pub(crate) struct Ahead(std::ops::Range<*const u8>);
+
+impl Ahead {
+    pub fn new(span: std::ops::Range<*const u8>) -> Self {
+        Self(span)
+    }
+
+    /// Nothing to ask for.
+    pub fn none() -> Self {
+        Self(std::ptr::null()..std::ptr::null())
+    }
+
+    /// Cache lines not asked for yet.
+    #[inline(always)]
+    pub fn lines(&self) -> usize {
+        (self.0.end as usize - self.0.start as usize).div_ceil(64)
+    }
+
+    /// Asks for the next `lines`.
+    #[inline(always)]
+    pub fn ask(&mut self, lines: usize) {
+        for _ in 0..lines.min(self.lines()) {
+            prefetch(self.0.start);
+            self.0.start = self.0.start.wrapping_add(64).min(self.0.end);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -86,7 +86,12 @@ impl Producer<f32> for BitTiles<'_> {
     }
 
     #[inline(always)]
-    fn block<L: Level, C: Consumer<f32>>(&mut self, y: Range<usize>, consumer: &mut C) -> Result<()> {
+    fn block<L: Level, C: Consumer<f32>>(
+        &mut self,
+        y: Range<usize>,
+        _next: Range<usize>,
+        consumer: &mut C,
+    ) -> Result<()> {
         let bits = 64 * self.words;
         let error = match self.metric {
             Metric::Hamming if bits < 1 << 24 => 0.0,

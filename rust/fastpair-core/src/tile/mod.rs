@@ -61,8 +61,14 @@ pub(crate) trait Producer<T> {
     fn block_rows(&self) -> usize;
     /// Packs rows of x.
     fn set_panel(&mut self, x: Range<usize>) -> Result<()>;
-    /// Makes the tiles of a block of rows of y with the panel. Implementations are `#[inline(always)]`.
-    fn block<L: Level, C: Consumer<T>>(&mut self, y: Range<usize>, consumer: &mut C) -> Result<()>;
+    /// Makes the tiles of a block of rows of y with the panel; `next` will be asked for next. Implementations are
+    /// `#[inline(always)]`.
+    fn block<L: Level, C: Consumer<T>>(
+        &mut self,
+        y: Range<usize>,
+        next: Range<usize>,
+        consumer: &mut C,
+    ) -> Result<()>;
 }
 
 /// Shows a consumer the tiles of all blocks of `y` with the producer's panel.
@@ -104,13 +110,16 @@ impl<T: Real, P: Producer<T>, C: Consumer<T>> Op for SweepOf<'_, '_, P, C, T> {
         let rows = producer.block_rows();
         let blocks = y.len().div_ceil(rows);
         let step = if scattered { golden_step(blocks) } else { 1 };
-        for i in 0..blocks {
+        let block_at = |i: usize| {
             let begin = y.start + i * step % blocks * rows;
-            let block = begin..y.end.min(begin + rows);
+            begin..y.end.min(begin + rows)
+        };
+        for i in 0..blocks {
+            let block = block_at(i);
             context.check()?;
             context.advance(block.len() * panel_rows);
             if consumer.wants(block.clone()) {
-                producer.block::<L, C>(block, consumer)?;
+                producer.block::<L, C>(block, if i + 1 < blocks { block_at(i + 1) } else { 0..0 }, consumer)?;
             }
         }
         Ok(())

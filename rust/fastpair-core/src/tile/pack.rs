@@ -30,7 +30,7 @@ use crate::column::Dtype;
 use crate::error::{Error, Result};
 use crate::key::Element;
 use crate::matrix::Matrix;
-use crate::simd::{Level, Real};
+use crate::simd::{Ahead, Level, Real};
 use std::ops::Range;
 
 /// Rows of x in a panel, if they are not too long.
@@ -38,6 +38,9 @@ pub(crate) const PANEL: usize = 448;
 
 /// Bytes that a panel or a block may take; rows that are very long make them smaller.
 const MOST_BYTES: usize = 4 << 20;
+
+/// Bytes between what is read and what is asked for, in thin mode.
+const FAR: usize = 1 << 12;
 
 /// Makes tiles of `T` of two matrices.
 pub(crate) struct FloatTiles<'a, T> {
@@ -205,7 +208,7 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
 
     /// Packs row `index` of y as row `j` of the block, or in thin mode sums its products into the tile.
     #[inline(always)]
-    fn pack_row<L: Level>(&mut self, j: usize, index: usize) -> Result<()> {
+    fn pack_row<L: Level>(&mut self, j: usize, index: usize, ahead: &mut Ahead) -> Result<()> {
         let thin = self.is_thin();
         let padded = self.row.len().next_multiple_of(STEP);
         let rows = self.block.scale.len();
@@ -229,9 +232,9 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
             let sums = &mut self.tile[j].0[..self.rows.min(STRIP)];
             let sum = match (self.metric, thin) {
                 (Metric::Manhattan, true) => {
-                    sum_products_thin::<L, T, Difference, false>(&self.thin, padded, values, sums)
+                    sum_products_thin::<L, T, Difference, false>(&self.thin, padded, values, sums, ahead)
                 }
-                (_, true) => sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, values, sums),
+                (_, true) => sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, values, sums, ahead),
                 (Metric::Manhattan, false) => {
                     copy::<T, false>(values, None, &mut self.block.values[j * ROW..], rows * ROW)
                 }
@@ -250,9 +253,9 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
                     let sums = &mut self.tile[j].0[..self.rows.min(STRIP)];
                     match self.metric {
                         Metric::Manhattan => {
-                            sum_products_thin::<L, T, Difference, false>(&self.thin, padded, &self.row, sums)
+                            sum_products_thin::<L, T, Difference, false>(&self.thin, padded, &self.row, sums, ahead)
                         }
-                        _ => sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, &self.row, sums),
+                        _ => sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, &self.row, sums, ahead),
                     };
                 } else {
                     copy::<T, true>(&self.row, None, &mut self.block.values[j * ROW..], rows * ROW);
@@ -373,11 +376,22 @@ impl<T: Real + Element> Producer<T> for FloatTiles<'_, T> {
     }
 
     #[inline(always)]
-    fn block<L: Level, C: Consumer<T>>(&mut self, y: Range<usize>, consumer: &mut C) -> Result<()> {
+    fn block<L: Level, C: Consumer<T>>(
+        &mut self,
+        y: Range<usize>,
+        next: Range<usize>,
+        consumer: &mut C,
+    ) -> Result<()> {
         self.block.terms = [0.0; 4];
+        let far = (FAR / (self.y.width() * self.y.dtype().size()).max(1)).max(1);
         for (j, index) in y.clone().enumerate() {
-            self.pack_row::<L>(j, index)?;
+            let later = index + far;
+            let later = if later < y.end { later } else { next.start + (later - y.end) };
+            let mut ahead = if self.is_thin() { Ahead::new(self.y.span(later..later + 1)) } else { Ahead::none() };
+            self.pack_row::<L>(j, index, &mut ahead)?;
         }
+        let mut ahead = if self.is_thin() { Ahead::none() } else { Ahead::new(self.y.span(next)) };
+        let lines = ahead.lines().div_ceil((self.panel.strips * self.slices).max(1));
         let (width, rows) = (self.x.width(), self.block.scale.len());
         let step = <T::Vector<L> as crate::simd::Floats>::ROWS;
         for strip in 0..self.panel.strips {
@@ -388,11 +402,12 @@ impl<T: Real + Element> Producer<T> for FloatTiles<'_, T> {
             }
             // A thin panel's sums are there already.
             let slices = if self.rows <= FEW && !self.thin.is_empty() { 0 } else { self.slices };
+            let used = self.rows - strip * STRIP;
             for (slice, columns) in columns.chunks(SLICE).take(slices).enumerate() {
-                let values = &self.block.values[slice * rows * ROW..];
+                let (values, first) = (&self.block.values[slice * rows * ROW..], slice == 0);
                 match self.metric {
-                    Metric::Manhattan => sum_products::<L, T, Difference>(columns, values, tile, slice == 0),
-                    _ => sum_products::<L, T, Multiply>(columns, values, tile, slice == 0),
+                    Metric::Manhattan => sum_products::<L, T, Difference>(columns, values, tile, used, first, &mut ahead, lines),
+                    _ => sum_products::<L, T, Multiply>(columns, values, tile, used, first, &mut ahead, lines),
                 }
             }
             if self.has_epilogue() {

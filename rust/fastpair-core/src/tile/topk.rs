@@ -37,7 +37,7 @@ pub struct Search<'a> {
 }
 
 /// Rows of y between two looks at the exact scores; thresholds are then shared by all that follows.
-const SEGMENT: usize = 1 << 18;
+const SEGMENT: usize = 1 << 20;
 
 /// Bytes of candidates that a panel may have.
 const MOST_BYTES: usize = 8 << 20;
@@ -66,7 +66,7 @@ impl<'a> Search<'a> {
         let panels = panels(rows, most.min(PANEL), context.threads);
         for begin in (0..columns).step_by(SEGMENT) {
             let segment = begin..columns.min(begin + SEGMENT);
-            let parts = if panels.len() >= context.threads { 1 } else { context.threads };
+            let parts = if panels.len() >= context.threads { 1 } else { 4 * context.threads };
             let parts = parts.min(segment.len().div_ceil(4 * super::kernel::BLOCK));
             if parts == 1 {
                 let mut tasks = Vec::new();

@@ -1,6 +1,6 @@
 //! The micro-kernel: products of some rows of y (broadcast) with a strip of rows of x (lanes), summed over columns.
 //!
-//! A block of `ROWS x 2` registers stays in the register file for all columns of a slice, so a step is two loads of x,
+//! A block of `ROWS x 2` registers (`ROWS x 1` where half a strip is enough) stays in the register file for all columns of a slice, so a step is two loads of x,
 //! `ROWS` broadcasts and `2 ROWS` fused operations. Nothing else is in the loop: a prefetch for each step costs 3 %, four
 //! steps at a time 5 %.
 
@@ -8,7 +8,7 @@ mod thin;
 
 pub(crate) use thin::{FEW, STEP, sum_products_thin};
 
-use crate::simd::{Floats, Level, Real};
+use crate::simd::{Ahead, Floats, Level, Real};
 
 /// Rows of x in a strip, the lanes of a tile.
 pub const STRIP: usize = 32;
@@ -59,20 +59,35 @@ impl Product for Difference {
     }
 }
 
-/// `out[j][i] (+)= sum over columns k of product(x[k][i], y[j * ROW + k])`; adds to `out` unless `first`.
+/// `out[j][i] (+)= sum over columns k of product(x[k][i], y[j * ROW + k])`; adds to `out` unless `first`. Of the lanes, only
+/// the first `used` count.
 ///
-/// `out` has a multiple of [`Floats::ROWS`] rows, for which `y` has [`ROW`] elements each.
+/// `out` has a multiple of [`Floats::ROWS`] rows, for which `y` has [`ROW`] elements each. `lines` of what lies `ahead` are
+/// asked for meanwhile.
 #[inline(always)]
-pub(crate) fn sum_products<L: Level, T: Real, P: Product>(x: &[Strip<T>], y: &[T], out: &mut [Strip<T>], first: bool) {
+pub(crate) fn sum_products<L: Level, T: Real, P: Product>(
+    x: &[Strip<T>],
+    y: &[T],
+    out: &mut [Strip<T>],
+    used: usize,
+    first: bool,
+    ahead: &mut Ahead,
+    lines: usize,
+) {
     let rows = <T::Vector<L> as Floats>::ROWS;
     assert!(x.len() <= SLICE && out.len().is_multiple_of(rows) && y.len() >= out.len() * ROW, "a block of the wrong shape");
+    let lines = lines.div_ceil(out.len() / rows);
     for (y, out) in y.chunks(rows * ROW).zip(out.chunks_mut(rows)) {
+        ahead.ask(lines);
         // SAFETY: inside `call`; x has `x.len()` columns of STRIP lanes, y has `rows` rows of ROW elements, of which
         // the first `x.len()` are read, and out has `rows` rows of STRIP lanes.
         unsafe {
-            match rows {
-                14 => block::<L, T, P, 14>(x, y.as_ptr(), out, first),
-                _ => block::<L, T, P, 6>(x, y.as_ptr(), out, first),
+            let half = used <= <T::Vector<L> as Floats>::LANES;
+            match (rows, half) {
+                (14, false) => block::<L, T, P, 14, 2>(x, y.as_ptr(), out, used, first),
+                (14, true) => block::<L, T, P, 14, 1>(x, y.as_ptr(), out, used, first),
+                (_, false) => block::<L, T, P, 6, 2>(x, y.as_ptr(), out, used, first),
+                (_, true) => block::<L, T, P, 6, 1>(x, y.as_ptr(), out, used, first),
             }
         }
     }
@@ -98,26 +113,31 @@ pub(crate) fn at_least<L: Level>(values: &Strip<f32>, bounds: &Strip<f32>) -> u3
 /// # Safety
 /// Runs inside `call`; `y` leads to `ROWS` rows of `x.len()` elements, [`ROW`] apart, and `out` has `ROWS` rows.
 #[inline(always)]
-unsafe fn block<L: Level, T: Real, P: Product, const ROWS: usize>(
+unsafe fn block<L: Level, T: Real, P: Product, const ROWS: usize, const REGISTERS: usize>(
     x: &[Strip<T>],
     y: *const T,
     out: &mut [Strip<T>],
+    used: usize,
     first: bool,
 ) {
     type V<L, T> = <T as Real>::Vector<L>;
     let lanes = <V<L, T> as Floats>::LANES;
-    for lane in (0..STRIP).step_by(2 * lanes) {
-        // SAFETY: `lane + 2 lanes <= STRIP`, and the caller's promises.
+    for lane in (0..used.min(STRIP)).step_by(REGISTERS * lanes) {
+        // SAFETY: `lane + REGISTERS lanes <= STRIP`, a multiple of both, and the caller's promises.
         unsafe {
-            let mut sums = [[V::<L, T>::splat(T::default()); 2]; ROWS];
+            let mut sums = [[V::<L, T>::splat(T::default()); REGISTERS]; ROWS];
             let mut x_at = x.as_ptr().cast::<T>().add(lane);
             for k in 0..x.len() {
-                let (x0, x1) = (V::<L, T>::load(x_at), V::<L, T>::load(x_at.add(lanes)));
+                let mut x = [V::<L, T>::splat(T::default()); REGISTERS];
+                for (h, x) in x.iter_mut().enumerate() {
+                    *x = V::<L, T>::load(x_at.add(h * lanes));
+                }
                 x_at = x_at.wrapping_add(STRIP);
                 for (j, sums) in sums.iter_mut().enumerate() {
                     let y = V::<L, T>::splat(*y.add(j * ROW + k));
-                    sums[0] = P::add_to(sums[0], x0, y);
-                    sums[1] = P::add_to(sums[1], x1, y);
+                    for h in 0..REGISTERS {
+                        sums[h] = P::add_to(sums[h], x[h], y);
+                    }
                 }
             }
             for (j, sums) in sums.into_iter().enumerate() {

@@ -3,10 +3,10 @@
 //! Lanes are columns here. Nothing is packed, so a search for a handful of rows costs little more than reading y.
 
 use super::Product;
-use crate::simd::{Floats, Level, Real};
+use crate::simd::{Ahead, Floats, Level, Real};
 
 /// The most rows of x for which this is the faster kernel.
-pub(crate) const FEW: usize = 16;
+pub(crate) const FEW: usize = 4;
 
 /// Rows of x that share the loads of y.
 const GROUP: usize = 4;
@@ -15,13 +15,14 @@ const GROUP: usize = 4;
 pub(crate) const STEP: usize = 32;
 
 /// `sums[i]` is the sum over columns of `product(x_i, y)` for each row `x_i` of `x`, which are padded to `padded`
-/// columns with zeros, and the result is that of `product(y, y)` or, unless `SQUARES`, of the magnitudes of y.
+/// columns with zeros. What lies `ahead` is asked for meanwhile. The result is that of `product(y, y)` or, unless `SQUARES`, of the magnitudes of y.
 #[inline(always)]
 pub(crate) fn sum_products_thin<L: Level, T: Real, P: Product, const SQUARES: bool>(
     x: &[T],
     padded: usize,
     y: &[T],
     sums: &mut [T],
+    ahead: &mut Ahead,
 ) -> f64 {
     assert!(padded.is_multiple_of(STEP) && padded >= y.len() && x.len() >= sums.len() * padded, "rows of one width");
     let (whole, rest) = y.as_chunks::<STEP>();
@@ -30,7 +31,9 @@ pub(crate) fn sum_products_thin<L: Level, T: Real, P: Product, const SQUARES: bo
     let steps = || whole.iter().chain(if rest.is_empty() { None } else { Some(&last) });
     // The sum over y itself goes with the first group, or alone if there is no row at all.
     let mut of_y = 0.0;
+    let lines = ahead.lines().div_ceil(sums.len().div_ceil(GROUP));
     for (group, sums) in sums.chunks_mut(GROUP).enumerate() {
+        ahead.ask(lines);
         let x = &x[group * GROUP * padded..];
         // SAFETY: inside `call`; x has `sums.len()` rows of `padded` columns, enough for all steps.
         unsafe {
@@ -64,13 +67,14 @@ unsafe fn group_of<'y, L: Level, T: Real, P: Product, const SQUARES: bool, const
         let zero = V::<L, T>::splat(T::default());
         let (mut of_x, mut of_y) = ([[zero; 2]; N], [zero; 2]);
         for (step, y) in steps.enumerate() {
-            for lane in (0..STEP).step_by(lanes) {
-                let h = lane / lanes % 2;
+            // Plain ranges: the compiler must unroll these loops to keep the sums in registers.
+            for part in 0..STEP / lanes {
+                let (h, lane) = (part % 2, part * lanes);
                 let value = V::<L, T>::load(y.as_ptr().add(lane));
                 of_y[h] = if SQUARES { value.mul_add(value, of_y[h]) } else { of_y[h].add(value.abs()) };
-                for (i, sums) in of_x.iter_mut().enumerate() {
+                for i in 0..N {
                     let own = V::<L, T>::load(x.as_ptr().add(i * padded + step * STEP + lane));
-                    sums[h] = P::add_to(sums[h], own, value);
+                    of_x[i][h] = P::add_to(of_x[i][h], own, value);
                 }
             }
         }
