@@ -5,7 +5,10 @@
 
 mod array;
 mod auc;
+mod dense;
 mod door;
+mod radius;
+mod reduce;
 mod search;
 mod topk;
 
@@ -28,6 +31,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(auc::group_codes_of_bytes, module)?)?;
     module.add_function(wrap_pyfunction!(auc::codes_from_offsets, module)?)?;
     module.add_function(wrap_pyfunction!(topk::topk, module)?)?;
+    module.add_function(wrap_pyfunction!(radius::radius, module)?)?;
+    module.add_function(wrap_pyfunction!(dense::pairwise, module)?)?;
+    module.add_function(wrap_pyfunction!(dense::rowwise, module)?)?;
+    module.add_function(wrap_pyfunction!(reduce::reduce, module)?)?;
+    module.add_function(wrap_pyfunction!(reduce::histogram, module)?)?;
     module.add_function(wrap_pyfunction!(sort, module)?)?;
     module.add_function(wrap_pyfunction!(isa, module)?)?;
     module.add_function(wrap_pyfunction!(set_isa, module)?)?;

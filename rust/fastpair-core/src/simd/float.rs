@@ -12,6 +12,14 @@ pub trait Real: Copy + Default + PartialOrd + Send + Sync + std::fmt::Debug + by
     fn rounded(value: f64) -> Self;
     /// Exact.
     fn widened(self) -> f64;
+    /// The larger one.
+    fn larger(self, other: Self) -> Self;
+    /// `self * factor`.
+    fn times(self, factor: Self) -> Self;
+    /// The square root.
+    fn root(self) -> Self;
+    /// `e^self`, to a few roundings; 0 for what is too small.
+    fn exp(self) -> Self;
     /// `self + other`.
     fn plus(self, other: Self) -> Self;
     /// `self - other`.
@@ -27,6 +35,18 @@ pub trait Real: Copy + Default + PartialOrd + Send + Sync + std::fmt::Debug + by
 /// The arithmetic of [`Real`], which generic code cannot write with operators.
 macro_rules! arithmetic {
     () => {
+        #[inline(always)]
+        fn larger(self, other: Self) -> Self {
+            if self > other { self } else { other }
+        }
+        #[inline(always)]
+        fn times(self, factor: Self) -> Self {
+            self * factor
+        }
+        #[inline(always)]
+        fn root(self) -> Self {
+            self.sqrt()
+        }
         #[inline(always)]
         fn plus(self, other: Self) -> Self {
             self + other
@@ -58,6 +78,10 @@ impl Real for f32 {
         value as f32
     }
     #[inline(always)]
+    fn exp(self) -> Self {
+        exp(self)
+    }
+    #[inline(always)]
     fn widened(self) -> f64 {
         self.into()
     }
@@ -72,10 +96,34 @@ impl Real for f64 {
         value
     }
     #[inline(always)]
+    fn exp(self) -> Self {
+        f64::exp(self)
+    }
+    #[inline(always)]
     fn widened(self) -> f64 {
         self
     }
     arithmetic!();
+}
+
+/// `e^x` without branches, so that loops over it become vectors: `2^n e^r` with `n` whole and `abs(r) <= ln(2) / 2`, `e^r`
+/// by the polynomial of Cephes. Two units in the last place; 0 below -87, and large for what is above 88.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    // Adding it leaves the nearest whole number in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    let inside = if x < 88.0 { x } else { 88.0 };
+    let inside = if inside > -87.0 { inside } else { -87.0 };
+    let shifted = inside * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = inside - n * 0.693_359_4 - n * -2.121_944_4e-4;
+    let mut p = 1.987_569_1e-4;
+    for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+        p = p * r + c;
+    }
+    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
+    let value = (p * (r * r) + r + 1.0) * power;
+    if x > -87.0 { value } else { 0.0 }
 }
 
 /// A register of floats.

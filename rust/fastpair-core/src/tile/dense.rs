@@ -1,1 +1,274 @@
-//! placeholder
+//! The whole matrix of scores, where the caller wants it, and the scores of aligned rows.
+//!
+//! Here rows of y are the lanes, so that a tile's rows are pieces of the result's. Cost O(n m d); memory: the result and
+//! a few MiB for each thread. Every score is computed by itself in one order of summation, so it does not depend on
+//! threads or on the other rows; instruction sets without fused operations round differently.
+
+use super::bits::BitTiles;
+use super::exact::{Exact, check_point};
+use super::kernel::STRIP;
+use super::metric::Metric;
+use super::pack::{FloatTiles, PANEL, centre_of};
+use super::topk::Search;
+use super::{Consumer, Producer, Sweep, Tile, panels};
+use crate::error::Result;
+use crate::key::Element;
+use crate::matrix::Matrix;
+use crate::pool::Context;
+use crate::simd::{self, Level, Op, Real};
+use std::ops::Range;
+
+/// Squared distances below this part of `(norm_x + norm_y)^2` are computed from differences in float64: the sum of
+/// squares less twice the product would have lost too many digits.
+const CANCELLED: f64 = 1.0 / 64.0;
+
+impl<'a> Search<'a> {
+    /// Writes the scores of all pairs: `out[i * m + j]` is that of row i of x and row j of y.
+    pub fn dense<T: Real + Element>(&self, out: &mut [T], context: &Context) -> Result<()> {
+        let centre = if self.metric.may_be_centred() { Some(centre_of::<T>(&self.y)) } else { None };
+        let pieces = self.pieces(out, context);
+        let task = |(range, out): (Range<usize>, &mut [T])| {
+            let tiles = |x, y, most| FloatTiles::new(self.metric, false, x, y, centre.as_deref(), most);
+            self.fill(tiles, range, out, context)
+        };
+        context.map(context.threads, pieces, task)?.into_iter().collect()
+    }
+
+    /// The same for rows of packed bits.
+    pub fn dense_of_bits(&self, out: &mut [f32], context: &Context) -> Result<()> {
+        let pieces = self.pieces(out, context);
+        let task = |(range, out): (Range<usize>, &mut [f32])| {
+            self.fill(|x, y, most| BitTiles::new(self.metric, false, x, y, most), range, out, context)
+        };
+        context.map(context.threads, pieces, task)?.into_iter().collect()
+    }
+
+    /// The rows of the result, cut into a piece for each thread.
+    fn pieces<'o, T>(&self, out: &'o mut [T], context: &Context) -> Vec<(Range<usize>, &'o mut [T])> {
+        let (rows, columns) = (self.x.rows(), self.y.rows());
+        assert_eq!(out.len(), rows * columns, "a place for each pair");
+        let threads = context.threads_for(self.cost());
+        let cut = |i: usize| rows * i / threads;
+        let (mut pieces, mut rest) = (Vec::new(), out);
+        for range in (0..threads).map(|i| cut(i)..cut(i + 1)).filter(|range| !range.is_empty() && columns > 0) {
+            let (piece, others) = rest.split_at_mut(range.len() * columns);
+            pieces.push((range, piece));
+            rest = others;
+        }
+        pieces
+    }
+
+    /// Writes the rows of a range.
+    fn fill<T: Real, P: Producer<T>>(
+        &self,
+        producer: impl Fn(Matrix<'a>, Matrix<'a>, usize) -> Result<P>,
+        range: Range<usize>,
+        out: &mut [T],
+        context: &Context,
+    ) -> Result<()> {
+        // The roles of x and y are exchanged.
+        let (x, y, metric) = (self.y, self.x, self.metric);
+        let panels = panels(x.rows(), PANEL, 1);
+        let mut producer = producer(x, y, panels.iter().map(Range::len).max().unwrap_or(0))?;
+        let exact = Exact::new(metric, x, y);
+        let mut consumer = Dense { metric, out, columns: x.rows(), begin: range.start, panel: 0..0, exact };
+        for panel in panels {
+            producer.set_panel(panel.clone()).map_err(exchanged)?;
+            let rows = panel.len();
+            consumer.panel = panel;
+            let (producer, consumer, y) = (&mut producer, &mut consumer, range.clone());
+            Sweep { producer, consumer, y, scattered: false, rows, context }.run::<T>().map_err(exchanged)?;
+        }
+        Ok(())
+    }
+
+    /// The exact scores of all pairs, as they are defined.
+    pub fn dense_exact(&self, out: &mut [f64], context: &Context) -> Result<()> {
+        let (rows, columns) = (self.x.rows(), self.y.rows());
+        assert_eq!(out.len(), rows * columns, "a place for each pair");
+        if out.is_empty() {
+            return Ok(());
+        }
+        check_all(self.metric, &self.x, "x")?;
+        check_all(self.metric, &self.y, "y")?;
+        let tasks: Vec<_> = out.chunks_mut(columns).enumerate().collect();
+        let task = |(row, out): (usize, &mut [f64])| {
+            context.check()?;
+            simd::call(context.isa, ExactRow { exact: Exact::new(self.metric, self.x, self.y), row, out });
+            context.advance(columns);
+            Ok(())
+        };
+        context.map(context.threads_for(self.cost()), tasks, task)?.into_iter().collect()
+    }
+
+    /// The exact scores of row i of x and row i of y.
+    pub fn rowwise(&self, out: &mut [f64], context: &Context) -> Result<()> {
+        assert!(out.len() == self.x.rows() && out.len() == self.y.rows(), "as many rows in x, y and the result");
+        check_all(self.metric, &self.x, "x")?;
+        check_all(self.metric, &self.y, "y")?;
+        let tasks: Vec<_> = out.chunks_mut(1 << 12).enumerate().collect();
+        let task = |(chunk, out): (usize, &mut [f64])| {
+            context.check()?;
+            let exact = Exact::new(self.metric, self.x, self.y);
+            simd::call(context.isa, Rowwise { exact, begin: chunk << 12, out });
+            Ok(())
+        };
+        context.map(context.threads_for(self.x.rows() * self.x.width() / 16), tasks, task)?.into_iter().collect()
+    }
+}
+
+/// Errors that name x mean y and the reverse, since the roles are exchanged.
+fn exchanged(error: crate::Error) -> crate::Error {
+    use crate::Error::{NotFinite, OutsideBall};
+    let other = |argument| if argument == "x" { "y" } else { "x" };
+    match error {
+        NotFinite { argument, value, row, column } => NotFinite { argument: other(argument), value, row, column },
+        OutsideBall { argument, row, norm } => OutsideBall { argument: other(argument), row, norm },
+        error => error,
+    }
+}
+
+/// Fails at the first row that is no point of the metric's space.
+fn check_all(metric: Metric, matrix: &Matrix, argument: &'static str) -> Result<()> {
+    if metric.is_of_bits() {
+        return Ok(());
+    }
+    let mut values = vec![0.0; matrix.width()];
+    (0..matrix.rows()).try_for_each(|row| {
+        matrix.read(row, &mut values);
+        check_point(metric, matrix, argument, row, &values)
+    })
+}
+
+/// One row of exact scores.
+struct ExactRow<'a> {
+    exact: Exact<'a>,
+    row: usize,
+    out: &'a mut [f64],
+}
+impl Op for ExactRow<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Level>(mut self) {
+        self.exact.set_row(self.row);
+        for (column, out) in self.out.iter_mut().enumerate() {
+            *out = self.exact.score(column);
+        }
+    }
+}
+
+/// Exact scores of aligned rows.
+struct Rowwise<'a> {
+    exact: Exact<'a>,
+    begin: usize,
+    out: &'a mut [f64],
+}
+impl Op for Rowwise<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Level>(mut self) {
+        for (i, out) in self.out.iter_mut().enumerate() {
+            self.exact.set_row(self.begin + i);
+            *out = self.exact.score(self.begin + i);
+        }
+    }
+}
+
+/// The consumer: turns values into scores and writes them.
+struct Dense<'a, T> {
+    metric: Metric,
+    out: &'a mut [T],
+    columns: usize,
+    /// The first row of the result.
+    begin: usize,
+    /// The columns that the lanes are.
+    panel: Range<usize>,
+    exact: Exact<'a>,
+}
+
+impl<T: Real> Dense<'_, T> {
+    /// Where a row of a strip goes.
+    #[inline(always)]
+    fn place(&mut self, row: usize, x0: usize) -> &mut [T] {
+        let used = STRIP.min(self.panel.len() - x0);
+        let at = (row - self.begin) * self.columns + self.panel.start + x0;
+        &mut self.out[at..at + used]
+    }
+
+    /// Computes anew what has lost too many digits. The bound on errors grows with the norms: see `pack`.
+    #[cold]
+    #[inline(never)]
+    fn mend(&mut self, row: usize, x0: usize, limits: &[T]) {
+        for lane in 0..STRIP.min(self.panel.len() - x0) {
+            let score = self.place(row, x0)[lane];
+            let squared = if self.metric == Metric::Euclidean { score.times(score) } else { score };
+            if squared < limits[lane] {
+                self.exact.set_row(self.panel.start + x0 + lane);
+                let score = T::rounded(self.exact.score(row));
+                self.place(row, x0)[lane] = score;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn write<L: Level>(&mut self, tile: Tile<T>, norms_squared: T) {
+        let Tile { values, x0, y0, error } = tile;
+        let (zero, minus_two) = (T::default(), T::rounded(-2.0));
+        let metric = self.metric;
+        let mut limits = [zero; STRIP];
+        for (limit, &error) in limits.iter_mut().zip(&error.0) {
+            *limit = error.times(norms_squared);
+        }
+        for (j, values) in values.iter().enumerate() {
+            let place = self.place(y0 + j, x0);
+            let mut lost = false;
+            match metric {
+                Metric::Dot => place.copy_from_slice(&values.0[..place.len()]),
+                Metric::Cosine => {
+                    let (least, most) = (T::rounded(-1.0), T::rounded(1.0));
+                    for (place, &value) in place.iter_mut().zip(&values.0) {
+                        let value = value.larger(least);
+                        *place = if value > most { most } else { value };
+                    }
+                }
+                Metric::SqEuclidean => {
+                    for ((place, &value), &limit) in place.iter_mut().zip(&values.0).zip(&limits) {
+                        let score = value.times(minus_two).larger(zero);
+                        lost |= score < limit;
+                        *place = score;
+                    }
+                }
+                Metric::Euclidean => {
+                    for ((place, &value), &limit) in place.iter_mut().zip(&values.0).zip(&limits) {
+                        let square = value.times(minus_two).larger(zero);
+                        lost |= square < limit;
+                        *place = square.root();
+                    }
+                }
+                Metric::Manhattan | Metric::Hamming | Metric::Jaccard => {
+                    for (place, &value) in place.iter_mut().zip(&values.0) {
+                        *place = zero.minus(value);
+                    }
+                }
+                Metric::Poincare | Metric::Lorentz => {
+                    for (place, &value) in place.iter_mut().zip(&values.0) {
+                        *place = T::rounded(metric.score_of_value(value.widened()));
+                    }
+                }
+            }
+            if lost {
+                self.mend(y0 + j, x0, &limits);
+            }
+        }
+    }
+}
+
+impl<T: Real> Consumer<T> for Dense<'_, T> {
+    #[inline(always)]
+    fn tile<L: Level>(&mut self, tile: Tile<T>) -> Result<()> {
+        // The bound is `c (norm_x + norm_y)^2 / 2` with c near `roundings u`: from it to the squared norms.
+        let roundings = super::pack::roundings(self.exact.width());
+        self.write::<L>(tile, T::rounded(CANCELLED * 2.0 / (T::ROUNDING * roundings as f64)));
+        Ok(())
+    }
+}

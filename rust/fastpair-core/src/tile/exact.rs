@@ -116,6 +116,11 @@ impl<'a> Exact<'a> {
         Self { metric, x, y, row: vec![0.0; width], square: 0.0, other: vec![0.0; width], bits: vec![0; width] }
     }
 
+    /// Elements of a row.
+    pub fn width(&self) -> usize {
+        self.row.len()
+    }
+
     /// Takes row `index` of x.
     pub fn set_row(&mut self, index: usize) {
         if self.metric.is_of_bits() {

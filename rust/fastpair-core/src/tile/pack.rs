@@ -94,6 +94,11 @@ fn y_terms(traits: &RowTraits) -> [f64; 4] {
     [norm * scale, scale, half * scale, (1.0 + norm) * scale]
 }
 
+/// The roundings that the bound counts for rows of this width.
+pub(crate) fn roundings(width: usize) -> usize {
+    width.min(SLICE) + width.div_ceil(SLICE).max(1) + width / 32 + 32
+}
+
 fn room<T: Clone>(len: usize, value: T) -> Result<Vec<T>> {
     let mut vector = Vec::new();
     vector.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { bytes: len * size_of::<T>() })?;
@@ -158,7 +163,7 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
     /// `c` of the module's text, and `c_small`.
     fn error_factors(&self) -> [f64; 2] {
         let width = self.x.width();
-        let roundings = width.min(SLICE) + self.slices + width / 32 + 32;
+        let roundings = roundings(width);
         // 8 times the smallest number of the type, itself below the normal range.
         let smallest = if size_of::<T>() == 4 { 2f64.powi(-146) } else { 2f64.powi(-1070) };
         [1.05 * T::ROUNDING * roundings as f64, smallest * width as f64]

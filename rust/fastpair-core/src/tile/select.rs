@@ -116,6 +116,8 @@ pub(crate) struct Selection<'a> {
     scores: &'a mut [f64],
     indices: &'a mut [i64],
     exact: Exact<'a>,
+    /// Room for the columns and results of a row.
+    columns: Vec<u32>,
     found: Vec<(f64, i64)>,
     isa: Isa,
 }
@@ -156,6 +158,7 @@ impl<'a> Selection<'a> {
             scores,
             indices,
             exact,
+            columns: Vec::new(),
             found: Vec::new(),
             isa,
         };
@@ -248,10 +251,11 @@ impl<'a> Selection<'a> {
         let threshold = self.thresholds[row / STRIP].0[row % STRIP];
         candidates.retain(|candidate| candidate.high >= threshold);
         let mut found = std::mem::take(&mut self.found);
-        let (row_of_x, exact, found_here) = (self.begin + row, &mut self.exact, &mut found);
-        let (order, limits, offset) = (self.order, self.admit.limits(row_of_x), self.admit.offset);
-        simd::call(self.isa, Score { row: row_of_x, candidates: &candidates, exact, order, limits, offset, found: found_here });
-        candidates.clear();
+        self.columns.clear();
+        self.columns.extend(candidates.drain(..).map(|candidate| candidate.column));
+        let (order, limits, offset) = (self.order, self.admit.limits(self.begin + row), self.admit.offset);
+        let (exact, columns) = (&mut self.exact, &self.columns);
+        score_columns(self.isa, exact, self.begin + row, columns, order, limits, offset, &mut found);
         self.best(row).enter(order, &mut found);
         self.found = found;
         self.candidates[row] = candidates;
@@ -266,11 +270,25 @@ impl<'a> Selection<'a> {
     }
 }
 
-/// Scores candidates of a row.
-struct Score<'a, 'e> {
+/// Scores columns of y for a row of x: the keys and indices of those whose scores are within `limits` go to `found`.
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn score_columns(
+    isa: Isa,
+    exact: &mut Exact,
     row: usize,
-    candidates: &'a [Candidate],
+    columns: &[u32],
+    order: Order,
+    limits: [f64; 2],
+    offset: usize,
+    found: &mut Vec<(f64, i64)>,
+) {
+    simd::call(isa, Score { exact, row, columns, order, limits, offset, found });
+}
+
+struct Score<'a, 'e> {
     exact: &'a mut Exact<'e>,
+    row: usize,
+    columns: &'a [u32],
     order: Order,
     limits: [f64; 2],
     offset: usize,
@@ -282,14 +300,14 @@ impl Op for Score<'_, '_> {
     #[inline(always)]
     fn run<L: Level>(self) {
         self.exact.set_row(self.row);
-        for (i, candidate) in self.candidates.iter().enumerate() {
-            if let Some(later) = self.candidates.get(i + 2) {
-                self.exact.prefetch(later.column as usize);
+        for (i, &column) in self.columns.iter().enumerate() {
+            if let Some(&later) = self.columns.get(i + 2) {
+                self.exact.prefetch(later as usize);
             }
-            let column = candidate.column as usize;
-            let score = self.exact.score(column);
+            let score = self.exact.score(column as usize);
+            // What is not a number is never within limits.
             if score >= self.limits[0] && score <= self.limits[1] {
-                self.found.push((self.order.key(score), (self.offset + column) as i64));
+                self.found.push((self.order.key(score), (self.offset + column as usize) as i64));
             }
         }
     }

@@ -147,7 +147,7 @@ impl<'a> Search<'a> {
 }
 
 /// Rows of a tile that are looked at together.
-const TOGETHER: usize = 32;
+pub(crate) const TOGETHER: usize = 32;
 
 /// The consumer.
 struct TopK<'a>(Selection<'a>);
@@ -192,7 +192,7 @@ pub(crate) fn lowered(thresholds: &Strip<f32>, error: &Strip<f32>) -> Strip<f32>
 
 /// Whether a value reaches that of its lane.
 #[inline(always)]
-fn any_reaches(values: &[Strip<f32>], reach: &Strip<f32>) -> bool {
+pub(crate) fn any_reaches(values: &[Strip<f32>], reach: &Strip<f32>) -> bool {
     let mut largest = Strip([f32::NEG_INFINITY; STRIP]);
     for values in values {
         for (largest, &value) in largest.0.iter_mut().zip(&values.0) {
