@@ -4,6 +4,7 @@ import ast
 import doctest
 import inspect
 import re
+from operator import attrgetter
 from pathlib import Path
 
 import fastpair
@@ -12,6 +13,17 @@ import numpy as np
 import pytest
 
 NO = inspect.Parameter.empty
+RULES = [
+    ("exclude_self", False),
+    ("mask", None),
+    ("exclude", None),
+    ("x_labels", None),
+    ("y_labels", None),
+    ("same_label", None),
+    ("min_score", None),
+    ("max_score", None),
+]
+COVARIANCES = [("covariance", None), ("inverse_covariance", None)]
 SIGNATURES = {
     "auc": [
         ("scores", NO),
@@ -40,13 +52,74 @@ SIGNATURES = {
         ("nan_policy", "raise"),
         ("num_threads", None),
     ],
+    "topk": [
+        ("x", NO),
+        ("y", None),
+        ("k", 10),
+        "*",
+        ("metric", "cosine"),
+        ("largest", None),
+        *RULES,
+        ("num_threads", None),
+        ("progress", False),
+        ("out", None),
+    ],
+    "radius": [
+        ("x", NO),
+        ("y", None),
+        ("threshold", None),
+        "*",
+        ("metric", "cosine"),
+        ("largest", None),
+        *RULES,
+        ("max_hits", None),
+        ("sort", False),
+        ("num_threads", None),
+        ("progress", False),
+    ],
+    "pairwise": [
+        ("x", NO),
+        ("y", None),
+        ("metric", "dot"),
+        "*",
+        ("bandwidth", None),
+        *COVARIANCES,
+        ("exact", False),
+        ("num_threads", None),
+        ("out", None),
+    ],
+    "similarity.rowwise": [
+        ("x", NO),
+        ("y", NO),
+        ("metric", "dot"),
+        "*",
+        ("bandwidth", None),
+        *COVARIANCES,
+        ("num_threads", None),
+    ],
+    "similarity.sinkhorn": [
+        ("similarities", NO),
+        ("eps", 0.05),
+        ("n_iter", 3),
+        "*",
+        ("marginals", None),
+        ("dustbin", None),
+        ("return_potentials", False),
+    ],
 }
+CLASSES = {"Corpus": ("topk", "radius", "count"), "TopkState": ("update", "merge", "result")}
 PUBLIC = {
     *("auc", "gauc", "show_config", "set_num_threads", "get_num_threads"),
+    *("topk", "radius", "pairwise", *CLASSES, "similarity"),
     *("UndefinedMetricWarning", "__version__", "metrics", "errors"),
 }
 SECTIONS = ("Parameters", "Returns", "Raises", "Notes", "References", "Examples")
 PACKAGE = Path(fastpair.__file__).parent
+
+
+def public(name):
+    """What a dotted name below the package stands for."""
+    return attrgetter(name)(fastpair)
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
@@ -57,7 +130,7 @@ def test_signatures(name):
             kind = inspect.Parameter.KEYWORD_ONLY
         else:
             expected.append((*entry, kind))
-    found = inspect.signature(getattr(fastpair, name)).parameters.values()
+    found = inspect.signature(public(name)).parameters.values()
     assert [(p.name, p.default, p.kind) for p in found] == expected
 
 
@@ -75,11 +148,25 @@ def test_the_namespace_holds_the_same_functions():
     assert fastpair.metrics.gauc is fastpair.gauc
     assert fastpair.errors.UndefinedMetricWarning is fastpair.UndefinedMetricWarning
     assert issubclass(fastpair.UndefinedMetricWarning, UserWarning)
+    for name in ("topk", "radius", "pairwise", *CLASSES):
+        assert public(name) is public(f"similarity.{name}")
+    for namespace in (fastpair.metrics, fastpair.similarity):
+        assert [name for name in namespace.__all__ if not hasattr(namespace, name)] == []
 
 
-def test_grouped_auc_is_a_named_tuple():
-    assert issubclass(fastpair.metrics.GroupedAuc, tuple)
-    assert fastpair.metrics.GroupedAuc._fields == ("auc", "groups")
+NAMED_TUPLES = {
+    "metrics.GroupedAuc": ("auc", "groups"),
+    "similarity.TopK": ("scores", "indices"),
+    "similarity.RadiusHits": ("indptr", "indices", "scores"),
+    "similarity.SinkhornPlan": ("plan", "u", "v"),
+}
+
+
+@pytest.mark.parametrize("name", NAMED_TUPLES)
+def test_results_of_several_arrays_are_named_tuples(name):
+    assert issubclass(public(name), tuple)
+    assert public(name)._fields == NAMED_TUPLES[name]
+    assert public(name).__doc__.strip()
 
 
 def sections(text):
@@ -90,39 +177,54 @@ def sections(text):
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_docstrings_have_the_sections_of_numpydoc_in_order(name):
-    found = list(sections(getattr(fastpair, name).__doc__))
+    found = list(sections(public(name).__doc__))
     assert [s for s in found if s in SECTIONS] == list(SECTIONS)
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_docstrings_begin_with_one_short_sentence(name):
-    first = inspect.cleandoc(getattr(fastpair, name).__doc__).splitlines()
+    first = inspect.cleandoc(public(name).__doc__).splitlines()
     assert re.fullmatch(r"[A-Z].{10,98}\.", first[0]), first[0]
     assert first[1] == ""
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_docstrings_describe_every_parameter_in_order(name):
-    body = sections(getattr(fastpair, name).__doc__)["Parameters"]
+    body = sections(public(name).__doc__)["Parameters"]
     described = [n for line in re.findall(r"^(\w[\w, ]*) :", body, re.MULTILINE) for n in line.split(", ")]
-    assert described == list(inspect.signature(getattr(fastpair, name)).parameters)
+    assert described == list(inspect.signature(public(name)).parameters)
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_docstrings_name_the_exceptions(name):
-    raises = sections(getattr(fastpair, name).__doc__)["Raises"]
+    raises = sections(public(name).__doc__)["Raises"]
     assert {"TypeError", "ValueError"} <= set(re.findall(r"^\w+", raises, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_classes_and_their_methods_are_described(name):
+    owner = public(name)
+    found = list(sections(owner.__doc__))
+    assert found == ["Parameters", "Raises", "See Also", "Notes", "Examples"]
+    for method, parts in [(owner, sections(owner.__doc__))] + [
+        (getattr(owner, method), sections(getattr(owner, method).__doc__)) for method in CLASSES[name]
+    ]:
+        first = inspect.cleandoc(method.__doc__).splitlines()
+        assert re.fullmatch(r"[A-Z].{10,98}\.", first[0]), first[0]
+        names = [name for name in inspect.signature(method).parameters if name != "self"]
+        described = [n for n in re.findall(r"^\*{0,2}(\w+)(?: :|$)", parts.get("Parameters", ""), re.MULTILINE)]
+        assert described == names
 
 
 @pytest.mark.parametrize("name", ["show_config", "set_num_threads", "get_num_threads"])
 def test_small_functions_have_a_docstring(name):
-    assert getattr(fastpair, name).__doc__.strip()
+    assert public(name).__doc__.strip()
 
 
 @pytest.mark.skipif(np.__version__ < "2", reason="numpy 1 prints its scalars differently")
-@pytest.mark.parametrize("name", SIGNATURES)
+@pytest.mark.parametrize("name", [*SIGNATURES, *CLASSES])
 def test_examples_give_what_they_show(name):
-    function = getattr(fastpair, name)
+    function = public(name)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
     examples = doctest.DocTestFinder(recurse=False).find(function, name, globs={})
     report = []
@@ -142,6 +244,11 @@ def test_importing_and_calling_load_no_heavy_package():
         fastpair.auc(np.arange(4.0), [0, 1, 0, 1])
         fastpair.gauc([1.0, 2.0], [0, 1], ["a", "a"])
         fastpair.show_config()
+        fastpair.topk(np.eye(3), k=2)
+        fastpair.radius(np.eye(3), threshold=0.5)
+        fastpair.pairwise(np.eye(3), metric="jensenshannon")
+        fastpair.Corpus(np.eye(3)).topk(np.eye(3), 2)
+        fastpair.similarity.sinkhorn(np.eye(3))
         print("loaded:", *sorted({name.split(".")[0] for name in sys.modules}))
         """
     )
@@ -203,7 +310,7 @@ def test_python_imports_flow_down():
 
 RUST = Path(__file__).parents[1] / "rust"
 ENGINES = {"order", "tile", "group"}
-READERS = {"labels", "groups", "rows", "column"}  # what engines read their input through
+READERS = {"labels", "groups", "rows", "column", "matrix"}  # what engines read their input through
 
 
 def rust_code(path):

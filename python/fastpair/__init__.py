@@ -3,6 +3,8 @@
 The map:
 
 * `fastpair.metrics`: `auc`, `gauc` (also here at the top).
+* `fastpair.similarity`: `topk`, `radius`, `pairwise`, `Corpus`, `TopkState` (also here at the top), `rowwise` and
+  `sinkhorn`.
 * `fastpair.show_config`, `fastpair.set_num_threads`, `fastpair.get_num_threads`: how it runs.
 * `fastpair.errors`: `UndefinedMetricWarning`.
 
@@ -11,12 +13,15 @@ is done by kernels in Rust (`fastpair._core`), which choose the best instruction
 imported; ``FASTPAIR_ISA`` and ``FASTPAIR_NUM_THREADS`` override the choice.
 """
 
-from fastpair import errors, metrics
+from fastpair import errors, metrics, similarity
 from fastpair._config import __version__, get_num_threads, set_num_threads, show_config
 from fastpair.errors import UndefinedMetricWarning
 from fastpair.metrics import auc, gauc
+from fastpair.similarity import Corpus, TopkState, pairwise, radius, topk
 
 __all__ = [
+    "Corpus",
+    "TopkState",
     "UndefinedMetricWarning",
     "__version__",
     "auc",
@@ -24,6 +29,10 @@ __all__ = [
     "gauc",
     "get_num_threads",
     "metrics",
+    "pairwise",
+    "radius",
     "set_num_threads",
     "show_config",
+    "similarity",
+    "topk",
 ]

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -11,16 +12,24 @@ __all__ = [
     "codes_from_offsets",
     "group_codes",
     "group_codes_of_bytes",
+    "histogram",
     "isa",
     "num_threads",
+    "pairwise",
+    "radius",
+    "reduce",
+    "rowwise",
     "set_isa",
     "set_num_threads",
     "sort",
+    "topk",
 ]
 
 _Array = npt.NDArray[Any]
 _Floats = npt.NDArray[np.float64]
 _Codes = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uintp]]
+_Indices = npt.NDArray[np.int64]
+_Report = Callable[[int, int], object]
 
 __version__: Final[str]
 
@@ -47,6 +56,57 @@ def group_codes(groups: _Array) -> _Codes: ...
 def group_codes_of_bytes(bytes: npt.NDArray[np.uint8], width: int) -> _Codes: ...
 def codes_from_offsets(offsets: npt.NDArray[np.int64], rows: int) -> npt.NDArray[np.uint32]: ...
 def sort(keys: npt.NDArray[np.uint32] | npt.NDArray[np.uint64]) -> None: ...
+def topk(
+    x: _Array,
+    y: _Array,
+    metric: str,
+    largest: bool,
+    rules: dict[str, Any],
+    scores: _Floats,
+    indices: _Indices,
+    progress: _Report | None,
+    num_threads: int | None,
+) -> None: ...
+def radius(
+    x: _Array,
+    y: _Array,
+    metric: str,
+    largest: bool,
+    rules: dict[str, Any],
+    threshold: _Floats,
+    max_hits: int | None,
+    sort: bool,
+    progress: _Report | None,
+    num_threads: int | None,
+) -> tuple[_Indices, _Indices, _Floats]: ...
+def pairwise(x: _Array, y: _Array, metric: str, out: _Array, exact: bool, num_threads: int | None) -> None: ...
+def rowwise(x: _Array, y: _Array, metric: str, num_threads: int | None) -> _Floats: ...
+def reduce(
+    x: _Array,
+    y: _Array,
+    metric: str,
+    largest: bool,
+    rules: dict[str, Any],
+    op: str,
+    threshold: _Floats | None,
+    scale: float,
+    wide: bool,
+    progress: _Report | None,
+    num_threads: int | None,
+) -> _Floats: ...
+def histogram(
+    x: _Array,
+    y: _Array,
+    metric: str,
+    rules: dict[str, Any],
+    low: float,
+    high: float,
+    bins: int,
+    classes: tuple[_Indices, _Indices] | None,
+    upper: bool,
+    progress: _Report | None,
+    num_threads: int | None,
+) -> npt.NDArray[np.uint64]: ...
 def isa() -> str: ...
 def set_isa(name: str) -> None: ...
 def available_isas() -> list[str]: ...

@@ -14,9 +14,9 @@ import numpy.typing as npt
 from fastpair._array import ArrayLike, host_array
 from fastpair.similarity._inputs import check_flag, is_sparse
 
-__all__ = ["Admission", "AdmissionOptions", "Exclude", "parse_admission", "per_row"]
+__all__ = ["Admission", "AdmissionOptions", "Exclude", "known_rules", "parse_admission", "per_row"]
 
-Exclude: TypeAlias = tuple[ArrayLike, ArrayLike] | Sequence[ArrayLike] | ArrayLike | Any
+Exclude: TypeAlias = Any  # a pair of arrays, a list of lists, an array, or a sparse matrix of scipy
 
 _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
@@ -28,7 +28,7 @@ class AdmissionOptions(TypedDict, total=False):
 
     exclude_self: bool
     mask: ArrayLike | None
-    exclude: Exclude | None
+    exclude: Exclude
     x_labels: ArrayLike | None
     y_labels: ArrayLike | None
     same_label: bool | None
@@ -50,7 +50,7 @@ class Admission:
     max_score: _Floats | None = None
 
     def rules(self, begin: int, end: int, offset: int | None = None) -> dict[str, Any]:
-        """What the kernels take for columns begin to end, the first of which has the index `offset` (or `begin`)."""
+        """Return what the kernels take for columns begin to end, the first of which has index `offset` (or `begin`)."""
         labels = None
         if self.x_labels is not None and self.y_labels is not None:
             labels = (self.x_labels, self.y_labels[begin:end], self.same_label)
@@ -85,18 +85,22 @@ class Admission:
             columns = np.concatenate([cut.exclude[1], own])
         return replace(cut, exclude_self=False, exclude=_sorted_lists(owners, columns, end - begin))
 
-    def allowed(self, rows: int, columns: int) -> npt.NDArray[np.bool_]:
-        """Which of rows x columns pairs count, as far as their scores do not matter."""
-        allowed = np.ones((rows, columns), np.bool_)
+    def allowed(self, rows: int, columns: int, part: slice) -> npt.NDArray[np.bool_]:
+        """Return which pairs of all rows and of a `part` of all columns count, as far as their scores do not matter."""
+        begin, end, _ = part.indices(columns)
+        allowed = np.ones((rows, end - begin), np.bool_)
         if self.mask is not None:
-            mask = self.mask if self.mask.dtype == np.bool_ else np.unpackbits(self.mask, axis=-1, count=columns) > 0
-            allowed &= mask
+            bits = _packed(self.mask, begin, end)
+            allowed &= np.unpackbits(bits, axis=-1, count=end - begin).view(np.bool_)
         if self.exclude_self:
-            np.fill_diagonal(allowed, False)
+            own = np.arange(begin, min(end, rows))
+            allowed[own, own - begin] = False
         if self.exclude is not None:
-            allowed[np.repeat(np.arange(rows), np.diff(self.exclude[0])), self.exclude[1]] = False
+            owners = np.repeat(np.arange(rows), np.diff(self.exclude[0]))
+            inside = (self.exclude[1] >= begin) & (self.exclude[1] < end)
+            allowed[owners[inside], self.exclude[1][inside] - begin] = False
         if self.x_labels is not None and self.y_labels is not None:
-            allowed &= (self.x_labels[:, np.newaxis] == self.y_labels) == self.same_label
+            allowed &= (self.x_labels[:, np.newaxis] == self.y_labels[begin:end]) == self.same_label
         return allowed
 
     def check_columns(self, columns: int, *, so_far: bool = False, partial: bool = False) -> None:
@@ -111,7 +115,12 @@ class Admission:
                 raise _wrong_mask(self.mask, None if self.mask.ndim == 1 else len(self.mask), columns)
         if self.y_labels is not None and (len(self.y_labels) < columns if so_far else len(self.y_labels) != columns):
             raise ValueError(f"y_labels has {len(self.y_labels)} elements but y has {columns} rows; pass one a row")
-        if self.exclude is not None and not (so_far or partial) and self.exclude[1].size and self.exclude[1].max() >= columns:
+        if (
+            self.exclude is not None
+            and not (so_far or partial)
+            and self.exclude[1].size
+            and self.exclude[1].max() >= columns
+        ):
             place = int(self.exclude[1].argmax())
             row = int(np.searchsorted(self.exclude[0], place, "right")) - 1
             seen = self.exclude[1][place]
@@ -133,7 +142,7 @@ def parse_admission(
     partial: bool = False,
     exclude_self: bool = False,
     mask: ArrayLike | None = None,
-    exclude: Exclude | None = None,
+    exclude: Exclude = None,
     x_labels: ArrayLike | None = None,
     y_labels: ArrayLike | None = None,
     same_label: bool | None = None,
@@ -146,7 +155,9 @@ def parse_admission(
     x; excluded columns may lie beyond a `partial` y.
     """
     if check_flag(exclude_self, "exclude_self") and single:
-        raise ValueError("exclude_self=True needs x of two dimensions; a single query has no index, use exclude=[index]")
+        raise ValueError(
+            "exclude_self=True needs x of two dimensions; a single query has no index, use exclude=[index]"
+        )
     x_codes, y_codes = _parse_labels(rows, single, same_sets, x_labels, y_labels, same_label)
     admission = Admission(
         exclude_self=bool(exclude_self),
@@ -163,13 +174,23 @@ def parse_admission(
     return admission
 
 
+def known_rules(admission: AdmissionOptions) -> AdmissionOptions:
+    """Return the rules if all of them have a name that is known."""
+    for name in admission:
+        if name not in AdmissionOptions.__annotations__:
+            raise TypeError(f"unexpected argument {name!r}; rules are {', '.join(AdmissionOptions.__annotations__)}")
+    return admission
+
+
 def per_row(values: ArrayLike, rows: int, argument: str) -> _Floats:
     """Return one number, or one for each row, as float64 of shape (rows,)."""
     array = host_array(values, argument)
     if array.dtype.name != "bfloat16" and array.dtype.kind not in "fiu":
         raise TypeError(f"{argument} has dtype {array.dtype}; pass a real number, or one for each row of x")
     if array.shape not in ((), (rows,)):
-        raise ValueError(f"{argument} has shape {array.shape}; pass one number, or one for each of the {rows} rows of x")
+        raise ValueError(
+            f"{argument} has shape {array.shape}; pass one number, or one for each of the {rows} rows of x"
+        )
     numbers = np.ascontiguousarray(np.broadcast_to(array, (rows,)), np.float64)
     if np.isnan(numbers).any():
         raise ValueError(f"{argument} is nan for row {int(np.isnan(numbers).argmax())}; pass numbers or infinities")
@@ -196,7 +217,7 @@ def _parse_mask(mask: ArrayLike, rows: int, columns: int | None, single: bool) -
 
 
 def _packed(mask: _Array, begin: int, end: int) -> npt.NDArray[np.uint8]:
-    """The bits of columns begin to end."""
+    """Return the bits of columns begin to end."""
     if mask.dtype == np.bool_:
         return np.packbits(mask[..., begin:end], axis=-1)
     bits = mask[..., begin // 8 : -(-end // 8)]
@@ -262,7 +283,9 @@ def _no_negative(owners: _Ints, columns: _Ints) -> None:
 def _stored_positions(matrix: Any, rows: int, columns: int | None) -> tuple[_Ints, _Ints]:
     if matrix.ndim != 2 or matrix.shape[0] != rows or columns not in (None, matrix.shape[1]):
         shape = f"({rows}, {'m' if columns is None else columns})"
-        raise ValueError(f"exclude is a sparse matrix of shape {matrix.shape}; pass shape {shape}, a cell for each pair")
+        raise ValueError(
+            f"exclude is a sparse matrix of shape {matrix.shape}; pass shape {shape}, a cell for each pair"
+        )
     compressed = matrix.tocsr()
     return _compressed_rows(compressed.indptr, compressed.indices, rows)
 
@@ -287,7 +310,7 @@ def _parse_labels(
     y_labels: ArrayLike | None,
     same_label: bool | None,
 ) -> tuple[_Ints | None, _Ints | None]:
-    """Codes of the labels, equal where the labels are."""
+    """Return codes of the labels, equal where the labels are."""
     if x_labels is None and y_labels is None:
         if same_label is not None:
             raise ValueError(f"same_label={same_label!r} needs labels; pass x_labels and y_labels")
@@ -310,18 +333,22 @@ def _parse_labels(
 
 
 def _codes(x: _Array, y: _Array) -> tuple[_Ints, _Ints]:
-    """int64 codes of two arrays of labels."""
+    """Return int64 codes of two arrays of labels."""
     kinds = {x.dtype.kind if x.size else y.dtype.kind, y.dtype.kind if y.size else x.dtype.kind}
     if kinds <= set("iub") and x.dtype != np.uint64 and y.dtype != np.uint64:
         return x.astype(np.int64), y.astype(np.int64)
     if kinds <= set("iubf"):
         for labels, argument in ((x, "x_labels"), (y, "y_labels")):
             if labels.dtype.kind == "f" and np.isnan(labels).any():
-                raise ValueError(f"{argument} is nan at index {int(np.isnan(labels).argmax())}; drop rows without a label")
+                raise ValueError(
+                    f"{argument} is nan at index {int(np.isnan(labels).argmax())}; drop rows without a label"
+                )
         if kinds == {"i", "u"}:  # numpy would compare them as floats
             x, y, kinds = x.astype(object), y.astype(object), {"O"}
     elif len(kinds) > 1 and "O" not in kinds:
-        raise TypeError(f"x_labels has dtype {x.dtype} and y_labels {y.dtype}, which never match; pass one kind of both")
+        raise TypeError(
+            f"x_labels has dtype {x.dtype} and y_labels {y.dtype}, which never match; pass one kind of both"
+        )
     elif not kinds <= set("USOmM"):
         raise TypeError(f"x_labels has dtype {x.dtype} and y_labels {y.dtype}; pass integers or strings")
     if "O" in kinds:

@@ -41,8 +41,7 @@ def check_metric(metric: object, choices: tuple[str, ...] = METRICS) -> str:
     """Return `metric` if it is one of `choices`."""
     if isinstance(metric, str) and metric in choices:
         return metric
-    hint = "; use l2-normalised rows with 'dot', or 'cosine'" if metric == "ip" else ""
-    raise ValueError(f"metric must be one of {', '.join(map(repr, choices))}, not {metric!r}{hint}")
+    raise ValueError(f"metric must be one of {', '.join(map(repr, choices))}, not {metric!r}")
 
 
 def are_largest_best(metric: str, largest: bool | None) -> bool:
@@ -149,6 +148,6 @@ def _numbers(values: ArrayLike, argument: str, metric: str) -> _Array:
     elif dtype.kind == "c":
         raise TypeError(f"{argument} has dtype {dtype}; pass real numbers, for example real and imaginary parts")
     elif dtype.name != "bfloat16" and (dtype.kind not in "fiub" or dtype.itemsize > 8):
-        hint = " (are the rows equally long?)" if dtype == object else ""
+        hint = " (are the rows equally long?)" if dtype.kind == "O" else ""
         raise TypeError(f"{argument} has dtype {dtype}; pass real numbers: floats of at most 64 bits or integers{hint}")
     return array

@@ -38,7 +38,7 @@ def radius(
     largest: bool | None = None,
     exclude_self: bool = False,
     mask: ArrayLike | None = None,
-    exclude: Exclude | None = None,
+    exclude: Exclude = None,
     x_labels: ArrayLike | None = None,
     y_labels: ArrayLike | None = None,
     same_label: bool | None = None,
@@ -51,8 +51,8 @@ def radius(
 ) -> RadiusHits:
     r"""Find all pairs of a row of x and a row of y whose score reaches a threshold, exactly.
 
-    The scores are those of `topk`, evaluated in float64, and the hits have the same bits for every number of threads and
-    every instruction set. The matrix of scores is never built.
+    The scores are those of `topk`, evaluated in float64, and the hits have the same bits for every number of threads
+    and every instruction set. The matrix of scores is never built.
 
     Parameters
     ----------
@@ -152,9 +152,7 @@ def radius(
         max_score=max_score,
     )
     with Progress(progress, len(rows) * len(columns)) as watcher:
-        return RadiusHits(
-            *find_hits(rows, columns, name, order, admission, limit, room, sort, watcher, threads)
-        )
+        return RadiusHits(*find_hits(rows, columns, name, order, admission, limit, room, sort, watcher, threads))
 
 
 def check_threshold(threshold: ArrayLike | None, rows: int) -> _Floats:

@@ -4,6 +4,7 @@ A search is exact whichever way it is cut: top-k states take columns in any part
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +14,7 @@ from fastpair import _core
 from fastpair.similarity._admission import Admission
 from fastpair.similarity._progress import Progress
 
-__all__ = ["Hits", "all_scores", "count_hits", "empty_topk", "find_hits", "improve", "join_columns", "sort_hits"]
+__all__ = ["Hits", "count_hits", "empty_topk", "find_hits", "improve", "join_columns", "sort_hits"]
 
 _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
@@ -22,8 +23,6 @@ Hits: TypeAlias = tuple[_Ints, _Ints, _Floats]
 
 MOST_MASK_BYTES = 32 << 20
 """Packed bits of a mask of pairs that may exist at a time."""
-MOST_PAIRS = 1 << 21
-"""Pairs whose scores may be held at a time: 16 MiB of scores, 16 MiB of indices."""
 
 
 def empty_topk(rows: int, k: int, largest: bool) -> tuple[_Floats, _Ints]:
@@ -73,7 +72,8 @@ def find_hits(
     begin: int = 0,
 ) -> Hits:
     """Return all pairs whose score reaches the threshold of their row, as compressed rows."""
-    parts, blocks = [], list(_column_blocks(len(y), admission))
+    parts: list[Hits] = []
+    blocks = list(_column_blocks(len(y), admission))
     for first, last in blocks:
         report = progress.part(len(x) * (last - first))
         rules = admission.rules(begin + first, begin + last)
@@ -81,9 +81,7 @@ def find_hits(
         in_order = sort and len(blocks) == 1
         block = y if last - first == len(y) else y[first:last]
         try:
-            part = _core.radius(
-                x, block, metric, largest, rules, threshold, room, in_order, report, num_threads
-            )
+            part = _core.radius(x, block, metric, largest, rules, threshold, room, in_order, report, num_threads)
         except ValueError as error:
             if room != max_hits and "max_hits" in str(error):
                 text = f"there are more than max_hits={max_hits} hits; narrow the threshold or raise max_hits"
@@ -109,39 +107,28 @@ def count_hits(
     *,
     begin: int = 0,
 ) -> _Ints:
-    """Count the hits of each row, in tiles whose hits fit the room even if every pair is one."""
-    counts = np.zeros(len(x), np.int64)
-    height = max(1, min(len(x), 512))
-    width = max(8, MOST_PAIRS // height // 8 * 8)
-    for top in range(0, len(x), height):
-        rows = slice(top, min(top + height, len(x)))
-        own = admission.rows(rows.start, rows.stop)
-        for first in range(0, len(y), width):
-            last = min(first + width, len(y))
-            report = progress.part((rows.stop - rows.start) * (last - first))
-            rules = own.rules(begin + first, begin + last)
-            indptr, _, _ = _core.radius(
-                x[rows], y[first:last], metric, largest, rules, threshold[rows], None, False, report, num_threads
-            )
-            counts[rows] += np.diff(indptr)
+    """Count the hits of each row, none of which is kept."""
+    # Counts know one limit: those beyond the other are counted as well, and taken away.
+    nearest = admission.max_score if largest else admission.min_score
+    farthest = admission.min_score if largest else admission.max_score
+    better, away = (np.maximum, np.inf) if largest else (np.minimum, -np.inf)
+    limits = [threshold if farthest is None else better(threshold, farthest)]
+    if nearest is not None:
+        limits.append(better(np.nextafter(nearest, away), limits[0]))
+    free = replace(admission, min_score=None, max_score=None)
+    counts = np.zeros((2, len(x)), np.int64)
+    for first, last in _column_blocks(len(y), admission):
+        rules = free.rules(begin + first, begin + last)
+        block = y if last - first == len(y) else y[first:last]
+        pairs = len(x) * (last - first)
+        for which, limit in enumerate(limits):
+            report = progress.part(pairs // len(limits) if which else pairs - pairs // len(limits))
+            found = _core.reduce(x, block, metric, largest, rules, "count", limit, 1.0, False, report, num_threads)
+            counts[which] += found.astype(np.int64)
             progress.end_part()
-    return counts
-
-
-def all_scores(x: _Array, y: _Array, metric: str, out: _Array, num_threads: int | None) -> None:
-    """Write the exact score of every pair into `out`, the one that a search would return."""
-    everything = Admission().rules(0, len(y))
-    height = max(1, MOST_PAIRS // max(len(y), 1))
-    for top in range(0, len(x), height):
-        rows = x[top : top + height]
-        threshold = np.full(len(rows), np.inf)
-        indptr, indices, scores = _core.radius(
-            rows, y, metric, False, everything, threshold, None, False, None, num_threads
-        )
-        block = np.full((len(rows), len(y)), np.nan)  # sums that overflow to inf - inf are no hits
-        block[np.repeat(np.arange(len(rows)), np.diff(indptr)), indices] = scores
-        with np.errstate(over="ignore"):
-            out[top : top + height] = block
+    if nearest is not None:
+        counts[1][np.isinf(nearest) & (nearest == away)] = 0
+    return np.asarray(counts[0] - counts[1])
 
 
 def join_columns(parts: list[Hits], rows: int) -> Hits:

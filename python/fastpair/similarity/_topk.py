@@ -42,7 +42,7 @@ def topk(
     largest: bool | None = None,
     exclude_self: bool = False,
     mask: ArrayLike | None = None,
-    exclude: Exclude | None = None,
+    exclude: Exclude = None,
     x_labels: ArrayLike | None = None,
     y_labels: ArrayLike | None = None,
     same_label: bool | None = None,
@@ -161,14 +161,12 @@ def topk(
     >>> fastpair.topk(points, k=1, metric="euclidean", x_labels=["a", "a", "b", "b"], same_label=False).indices.ravel()
     array([2, 2, 1, 1])
     """
-    metric = _metric(metric)
+    name = check_metric(metric)
     count, threads = check_count(k, "k", 1), check_num_threads(num_threads)
-    order = are_largest_best(metric, largest)
+    order = are_largest_best(name, largest)
     sparse = is_sparse(x) or is_sparse(y)
-    if sparse:
-        rows, columns, single = _sparse.two_sets(x, y, metric)
-    else:
-        rows, columns, single = two_sets(x, y, metric)
+    read: Any = _sparse.two_sets if sparse else two_sets
+    rows, columns, single = read(x, y, name)
     shape = (rows.shape[0], columns.shape[0])
     admission = parse_admission(
         *shape,
@@ -188,14 +186,10 @@ def topk(
     scores, indices = _room(out, (shape[0], count), order)
     with Progress(progress, shape[0] * shape[1]) as watcher:
         if sparse:
-            _sparse.improve(scores, indices, rows, columns, metric, order, admission, watcher)
+            _sparse.improve(scores, indices, rows, columns, name, order, admission, watcher)
         else:
-            improve(scores, indices, rows, columns, metric, order, admission, watcher, threads)
+            improve(scores, indices, rows, columns, name, order, admission, watcher, threads)
     return filled(out, scores, indices, shown)
-
-
-def _metric(metric: str) -> Any:
-    return check_metric(metric)
 
 
 def check_out(out: Any, shape: tuple[int, ...]) -> None:
@@ -216,7 +210,7 @@ def check_out(out: Any, shape: tuple[int, ...]) -> None:
 
 def _room(out: Out | None, shape: tuple[int, int], largest: bool) -> tuple[_Floats, _Ints]:
     """Return an empty state, in the memory of `out` where that is as the kernels need it."""
-    if out is None or not all(array.flags.carray and array.dtype.isnative for array in out):
+    if out is None or not all(array.flags.carray for array in out):
         return empty_topk(*shape, largest)
     scores, indices = out[0].reshape(shape), out[1].reshape(shape)
     scores[...], indices[...] = -np.inf if largest else np.inf, -1

@@ -1,0 +1,222 @@
+"""Metrics made of those of the kernels and numpy: kernels of distances, whitening, divergences of distributions."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpair._array import ArrayLike, host_array
+
+__all__ = [
+    "BASES",
+    "DIVERGENCES",
+    "Options",
+    "aligned_divergences",
+    "finish",
+    "parse_options",
+    "whitened",
+    "write_divergences",
+]
+
+_Array: TypeAlias = npt.NDArray[Any]
+_Floats: TypeAlias = npt.NDArray[np.float64]
+
+BASES = {"rbf": "sqeuclidean", "angular": "cosine", "half_cosine": "cosine", "mahalanobis": "euclidean"}
+"""Metrics that follow from one of the kernels."""
+DIVERGENCES = ("kl", "jensenshannon")
+
+MOST_CELLS = 1 << 19
+"""Numbers of float64 in a temporary of a divergence: 4 MiB, of which a few exist at a time."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The arguments that some metrics need."""
+
+    bandwidth: float = 1.0
+    whitening: _Floats | None = None
+
+
+def parse_options(
+    metric: str, bandwidth: float | None, covariance: ArrayLike | None, inverse_covariance: ArrayLike | None
+) -> Options:
+    """Check the arguments of a metric, and that there are none of another."""
+    given = {"bandwidth": bandwidth, "covariance": covariance, "inverse_covariance": inverse_covariance}
+    allowed = {"rbf": {"bandwidth"}, "mahalanobis": {"covariance", "inverse_covariance"}}.get(metric, set())
+    for name, value in given.items():
+        if value is not None and name not in allowed:
+            raise ValueError(f"{name} was given, but metric={metric!r} has none; drop it, or pass another metric")
+    if metric == "rbf":
+        return Options(bandwidth=_positive(bandwidth))
+    if metric == "mahalanobis":
+        return Options(whitening=_whitening(covariance, inverse_covariance))
+    return Options()
+
+
+def whitened(x: _Array, y: _Array, options: Options) -> tuple[_Array, _Array]:
+    """Return rows whose Euclidean distances are the Mahalanobis distances of these."""
+    matrix = options.whitening
+    if matrix is None:
+        return x, y
+    if len(matrix) != x.shape[1]:
+        raise ValueError(
+            f"the covariance has shape {matrix.shape}, but x has {x.shape[1]} columns; pass a row for each"
+        )
+    # Moved near 0 first, so that digits are not lost to a common offset.
+    centre = y.mean(axis=0, dtype=np.float64) if len(y) else np.zeros(x.shape[1])
+    with np.errstate(invalid="ignore", over="ignore"):
+        columns = (y - centre) @ matrix
+        rows = columns if x is y else (x - centre) @ matrix
+    for values, argument in ((x, "x"), (y, "y")):
+        _check_finite(values, argument)
+    return rows, columns
+
+
+def finish(scores: _Array, metric: str, options: Options) -> None:
+    """Turn the scores of a base into those of the metric, in place."""
+    if metric == "rbf":
+        scores /= -options.bandwidth
+        np.exp(scores, out=scores)
+    elif metric == "angular":
+        np.arccos(np.clip(scores, -1, 1, out=scores), out=scores)
+        scores /= np.pi
+    elif metric == "half_cosine":
+        np.subtract(1, scores, out=scores)
+        scores /= 2
+
+
+def write_divergences(x: _Array, y: _Array, metric: str, out: _Array) -> None:
+    """Write the divergences of all pairs of rows into `out`."""
+    width = max(x.shape[1], 1)
+    if metric == "kl":
+        height = min(max(1, MOST_CELLS // width), 512)
+        reach = max(1, min(MOST_CELLS // width, MOST_CELLS // height))
+    else:
+        reach = max(1, min(len(y), MOST_CELLS // width))
+        height = max(1, MOST_CELLS // (width * reach))
+    for left in range(0, len(y), reach):
+        q = distributions(y[left : left + reach], "y", left)
+        for top in range(0, len(x), height):
+            p = distributions(x[top : top + height], "x", top)
+            block = _all_kl(p, q) if metric == "kl" else _jensen_shannon(p[:, np.newaxis], q)
+            out[top : top + height, left : left + reach] = block
+    if not len(y):
+        distributions(x, "x", 0)
+
+
+def aligned_divergences(x: _Array, y: _Array, metric: str) -> _Floats:
+    """Return the divergences of aligned rows."""
+    result = np.empty(len(x))
+    step = max(1, MOST_CELLS // max(x.shape[1], 1))
+    for top in range(0, len(x), step):
+        part = slice(top, top + step)
+        p, q = distributions(x[part], "x", top), distributions(y[part], "y", top)
+        result[part] = _aligned_kl(p, q) if metric == "kl" else _jensen_shannon(p, q)
+    return result
+
+
+def distributions(rows: _Array, argument: str, begin: int) -> _Floats:
+    """Return rows as float64 that sum to 1; `begin` is the index of the first in errors."""
+    values = rows.astype(np.float64)
+    _check_finite(values, argument, begin)
+    if (values < 0).any():
+        row, column = (int(place) for place in np.argwhere(values < 0)[0])
+        raise ValueError(
+            f"{argument} is {values[row, column]} at row {begin + row}, column {column}; pass probabilities or counts, "
+            f"which are not negative"
+        )
+    largest = values.max(axis=1, initial=0.0)
+    if (largest == 0).any():
+        raise ValueError(f"row {begin + int((largest == 0).argmax())} of {argument} sums to 0; pass probabilities")
+    values /= largest[:, np.newaxis]  # so that no sum overflows
+    values /= values.sum(axis=1, keepdims=True)
+    return values
+
+
+def _all_kl(p: _Floats, q: _Floats) -> _Floats:
+    """KL(p, q) of all pairs."""
+    empty = q == 0
+    logs = np.log(np.where(empty, 1.0, q))
+    divergences = _negative_entropy(p)[:, np.newaxis] - p @ logs.T
+    np.maximum(divergences, 0.0, out=divergences)
+    if empty.any():
+        divergences[(p > 0).astype(np.float32) @ empty.T.astype(np.float32) > 0] = np.inf
+    return divergences
+
+
+def _aligned_kl(p: _Floats, q: _Floats) -> _Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(p > 0, p * np.log(p / q), 0.0)
+    return np.asarray(np.maximum(terms.sum(axis=-1), 0.0))
+
+
+def _negative_entropy(p: _Floats) -> _Floats:
+    return np.asarray(np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=-1))
+
+
+def _jensen_shannon(p: _Floats, q: _Floats) -> _Floats:
+    """Jensen-Shannon distances, of relative accuracy also for near duplicates.
+
+    With s = p + q and t = (p - q) / s, p log(p / m) + q log(q / m) = s (2 t artanh(t) + log(1 - t^2)) / 2.
+    """
+    s = p + q
+    t = p - q
+    np.divide(t, s, out=t, where=s > 0)
+    one_sided = np.abs(t) == 1
+    t[one_sided] = 0.0
+    terms = np.arctanh(t)
+    terms *= 2 * t
+    t *= -t
+    terms += np.log1p(t, out=t)
+    terms[one_sided] = 2 * np.log(2)
+    terms *= s
+    return np.asarray(np.sqrt(np.maximum(terms.sum(axis=-1) / 4, 0.0)))
+
+
+def _positive(bandwidth: Any) -> float:
+    if bandwidth is None:
+        raise TypeError("bandwidth is None, but metric='rbf' needs it: scores are exp(-|x - y|^2 / bandwidth)")
+    try:
+        value = float(bandwidth)
+    except (TypeError, ValueError):
+        raise TypeError(f"bandwidth must be a number, not {bandwidth!r} ({type(bandwidth).__name__})") from None
+    if not 0 < value < np.inf:
+        raise ValueError(f"bandwidth must be positive and finite, not {bandwidth!r}")
+    return value
+
+
+def _whitening(covariance: ArrayLike | None, inverse_covariance: ArrayLike | None) -> _Floats:
+    """Return a matrix W with W W^T the inverse of the covariance."""
+    if (covariance is None) == (inverse_covariance is None):
+        both = "both" if covariance is not None else "neither"
+        raise TypeError(f"metric='mahalanobis' needs covariance or inverse_covariance, one of them; {both} was given")
+    argument = "inverse_covariance" if covariance is None else "covariance"
+    array = host_array(inverse_covariance if covariance is None else covariance, argument)  # type: ignore[arg-type]
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{argument} has dtype {array.dtype}; pass real numbers")
+    matrix = array.astype(np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"{argument} has shape {matrix.shape}; pass a square matrix, a row for each column of x")
+    scale = np.abs(matrix).max(initial=0.0)
+    if not np.isfinite(scale) or np.abs(matrix - matrix.T).max(initial=0.0) > 1e-8 * scale:
+        raise ValueError(f"{argument} is not finite or not symmetric; pass for example numpy.cov(x, rowvar=False)")
+    try:
+        factor = np.linalg.cholesky((matrix + matrix.T) / 2)
+        whitening = factor if covariance is None else np.linalg.solve(factor, np.eye(len(factor))).T
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            f"{argument} is not positive definite; add a little to its diagonal, for example "
+            f"{argument} + 1e-6 * numpy.eye({len(matrix)})"
+        ) from None
+    return np.asarray(whitening, np.float64)
+
+
+def _check_finite(values: _Array, argument: str, begin: int = 0) -> None:
+    bad = ~np.isfinite(values)
+    if bad.any():
+        row, column = (int(place) for place in np.unravel_index(bad.argmax(), bad.shape))
+        raise ValueError(
+            f"{argument} is {values[row, column]} at row {begin + row}, column {column}; embeddings must be finite: "
+            f"drop or repair such rows"
+        )
