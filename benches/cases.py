@@ -1,17 +1,19 @@
-"""What is measured: one entry per case, with its data, its peers and what is required of fastpair."""
+"""What a case is: its data, its peers, what is required of fastpair, and how answers are compared."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from benchmarks.data import DISTRIBUTIONS, Data, make_batch, make_data, make_groups, make_keys, make_weights
+from adapters import Answer
+from answers import AREAS, Check
 
 
 @dataclass(frozen=True)
 class Target:
-    """A requirement on the ratio of medians peer / fastpair, or on the median of fastpair itself."""
+    """A requirement on the ratio of medians peer / fastpair, on the median of fastpair itself, or on its answer."""
 
     kind: str
-    value: float
+    value: float = 0.0
 
     def holds(self, peer: float, subject: float) -> bool:
         """Check the requirement against the medians of the peer and of fastpair, in seconds."""
@@ -21,6 +23,8 @@ class Target:
 
     def describe(self) -> str:
         """Say it in a cell of a table."""
+        if self.kind == "exact":
+            return "the right answer"
         if self.kind == "faster":
             return f"at least {self.value:g}x"
         if self.kind == "within":
@@ -43,6 +47,11 @@ def under(seconds: float) -> Target:
     return Target("under", seconds)
 
 
+def exact() -> Target:
+    """Require that the answer of fastpair is the truth, without tolerance."""
+    return Target("exact")
+
+
 @dataclass(frozen=True)
 class Case:
     """One table: the same data for all, and ratios to the first peer, which is fastpair."""
@@ -51,10 +60,18 @@ class Case:
     title: str
     """What the data are; ``{n:,}`` stands for the size."""
     task: str
-    make: Callable[[int], Data]
+    make: Callable[[int], Any]
+    """The data of so many rows, as the adapters of the task take them."""
     rows: int
     peers: tuple[str, ...]
     targets: dict[str, Target] = field(default_factory=dict)
+    threads: int | None = None
+    """Threads of everybody; None leaves them as whoever started this set them."""
+    check: Check = AREAS
+    truth: Callable[[Any], Answer] | None = None
+    """Computes the right answer; without it that of fastpair is what others are compared with."""
+    quick: int = 4000
+    """The most rows of a smoke test."""
 
     def describe(self, rows: int) -> str:
         """Say what the data are at a size."""
@@ -62,7 +79,18 @@ class Case:
 
     def quick_rows(self) -> int:
         """Size of a smoke test."""
-        return min(self.rows, 4000)
+        return min(self.rows, self.quick)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call whose peak of memory is measured, on data that are there."""
+
+    call: Callable[[], object]
+    counted: int
+    """Bytes that the call must take: of a copy, or of the result."""
+    allowed: int
+    """Bytes that it may take in all."""
 
 
 @dataclass(frozen=True)
@@ -70,154 +98,28 @@ class MemoryCase:
     """One row of the table of peaks, measured in a process of its own."""
 
     name: str
-    dtype: str
-    distribution: str
-    num_threads: int = 1
-    rows: int = 20_000_000
+    title: str
+    """What the data are; ``{n:,}`` stands for the size."""
+    prepare: Callable[[int], Job]
+    rows: int
+    quick: int
 
-    def allowed(self, rows: int, score_bytes: int) -> int:
-        """Bytes that the documentation of `fastpair.auc` promises to stay within."""
-        return (1 << 20) if score_bytes < 4 * rows else score_bytes + (2 << 20)
+    def describe(self, rows: int) -> str:
+        """Say what the data are at a size."""
+        return self.title.format(n=rows)
 
     def quick_rows(self) -> int:
         """Size of a smoke test."""
-        return 1_000_000
+        return min(self.rows, self.quick)
 
 
-FLOOR = "np.sort of the scores (a floor)"
-COMMON = ("fastpair", "scikit-learn", "scors")
-ARGSORT, PACKED = "numpy argsort (ignores ties)", "numpy packed keys (ignores ties)"
-TWO_SORTS = "numpy two sorts and searchsorted"
-NUMBA, CATBOOST, FASTAUC = "numba argsort and pass", "catboost eval_metric", "fastauc (C++)"
-# scipy ranks by a stable argsort: left out where it would take the minutes of the others.
-SCIPY = ("scipy rankdata", "scipy mannwhitneyu")
-LARGE = (*COMMON, ARGSORT, PACKED, TWO_SORTS, NUMBA, CATBOOST, FASTAUC, FLOOR)
-ALL = (*LARGE, *SCIPY)
-FLOAT64 = (*COMMON, ARGSORT, TWO_SORTS, NUMBA, CATBOOST, FLOOR)
-SMALL_DTYPES = (*COMMON, TWO_SORTS, NUMBA)
-BATCH = ("fastpair", "scikit-learn loop", "scors loop", "scipy rankdata")
-SPARSE_GROUPS = ("fastpair", "scors loop", "polars rank().over()", "catboost QueryAUC (mean, presorted)")
-GROUPS = (*SPARSE_GROUPS, "scikit-learn loop")
-LEVELS = ("fastpair, level v3", "fastpair, level v4")
+@dataclass(frozen=True)
+class Suite:
+    """The cases of one part of fastpair, and what a document has to say about them."""
 
-
-def scores_case(
-    name: str,
-    rows: int,
-    peers: tuple[str, ...],
-    targets: dict[str, Target] | None = None,
-    dtype: str = "float32",
-    distribution: str = "random",
-    positives: float = 0.1,
-) -> Case:
-    """One series."""
-    title = f"{dtype}, n = {{n:,}}, {100 * positives:g} % positive, distribution: {distribution}"
-
-    def make(rows: int) -> Data:
-        return make_data(rows, dtype, distribution, positives)
-
-    return Case(name, title, "auc", make, rows, peers, targets or {})
-
-
-def weights_case(name: str, rows: int, peers: tuple[str, ...], targets: dict[str, Target]) -> Case:
-    """One series with weights."""
-    title = "float32 with float32 weights, n = {n:,}"
-
-    def make(rows: int) -> Data:
-        return make_data(rows)._replace(weights=make_weights(rows))
-
-    return Case(name, title, "auc", make, rows, peers, targets)
-
-
-def groups_case(
-    name: str, rows: int, peers: tuple[str, ...], targets: dict[str, Target] | None = None, sparse: bool = False
-) -> Case:
-    """Groups of about 100 rows."""
-    ids = "spread over forty bits" if sparse else "0, 1, ..."
-    title = f"float32, n = {{n:,}} in unsorted groups of about 100 rows, int64 ids {ids}"
-
-    def make(rows: int) -> Data:
-        return make_data(rows)._replace(groups=make_groups(rows, rows // 100, sparse))
-
-    return Case(name, title, "groups", make, rows, peers, targets or {})
-
-
-def sort_case(name: str, rows: int, dtype: str) -> Case:
-    """Keys alone; both sides sort a fresh copy."""
-    title = f"{dtype} keys, n = {{n:,}}; no AUC: the engine's sort and numpy's, each on a fresh copy"
-
-    def make(rows: int) -> Data:
-        return Data(make_keys(rows, dtype), None)
-
-    return Case(name, title, "sort", make, rows, ("fastpair", *LEVELS, "np.sort"))
-
-
-def sklearn(ratio: float) -> dict[str, Target]:
-    """Require a ratio to scikit-learn."""
-    return {"scikit-learn": faster(ratio)}
-
-
-def sklearn_scors(sklearn_ratio: float, scors_ratio: float) -> dict[str, Target]:
-    """Require ratios to scikit-learn and scors."""
-    return {"scikit-learn": faster(sklearn_ratio), "scors": faster(scors_ratio)}
-
-
-CASES: tuple[Case, ...] = (
-    scores_case("auc-f32-1e3", 1_000, ALL, {"fastpair": under(12e-6), **sklearn(150)}),
-    scores_case("auc-f32-1e5", 100_000, ALL, sklearn_scors(50, 6)),
-    scores_case("auc-f32-1e6", 1_000_000, ALL, sklearn_scors(45, 6)),
-    scores_case("auc-f32-1e7", 10_000_000, LARGE, {**sklearn_scors(45, 6), FLOOR: within(1.9)}),
-    scores_case("auc-f32-1e7-rare", 10_000_000, LARGE, sklearn_scors(80, 10), positives=0.001),
-    scores_case("auc-f64-1e6", 1_000_000, FLOAT64, sklearn(25), dtype="float64"),
-    scores_case("auc-f64-1e7", 10_000_000, FLOAT64, sklearn(35), dtype="float64"),
-    scores_case("auc-f16-1e6", 1_000_000, SMALL_DTYPES, sklearn(200), dtype="float16"),
-    scores_case("auc-bf16-1e6", 1_000_000, (*COMMON, TWO_SORTS), sklearn(200), dtype="bfloat16"),
-    scores_case("auc-int8-1e6", 1_000_000, SMALL_DTYPES, sklearn(200), dtype="int8"),
-    scores_case("auc-uint8-1e6", 1_000_000, SMALL_DTYPES, sklearn(200), dtype="uint8"),
-    scores_case("auc-int16-1e6", 1_000_000, SMALL_DTYPES, sklearn(200), dtype="int16"),
-    weights_case("auc-weights-f32-1e6", 1_000_000, (*COMMON, CATBOOST, FASTAUC, FLOOR), sklearn_scors(20, 4)),
-    groups_case(
-        "auc-groups-1e6",
-        1_000_000,
-        GROUPS,
-        {"scikit-learn loop": faster(800), "polars rank().over()": faster(6)},
-    ),
-    groups_case("auc-groups-sparse-1e6", 1_000_000, SPARSE_GROUPS, sparse=True),
-    *(
-        scores_case(
-            f"auc-threads-{short}-1e7",
-            10_000_000,
-            ("fastpair, 2 threads", "fastpair"),
-            {"fastpair": faster(1.6)},
-            dtype=dtype,
-        )
-        for short, dtype in (("f32", "float32"), ("f64", "float64"))
-    ),
-    scores_case("auc-v3-1e6", 1_000_000, (*LEVELS, *COMMON[1:], FLOOR), sklearn(20)),
-    Case(
-        "auc-batch-1000x1000",
-        "float32, {n:,} series of n = {n:,} against one vector of labels",
-        "batch",
-        lambda rows: make_batch(rows, rows),
-        1_000,
-        BATCH,
-    ),
-    *(
-        scores_case(f"auc-{distribution}", 1_000_000, ("fastpair", "scors", FLOOR), distribution=distribution)
-        for distribution in DISTRIBUTIONS
-        if distribution != "random"
-    ),
-    *(
-        sort_case(f"sort-{short}-1e{power}", 10**power, dtype)
-        for short, dtype in (("u32", "uint32"), ("u64", "uint64"))
-        for power in (3, 4, 5, 6, 7)
-    ),
-)
-
-MEMORY_CASES: tuple[MemoryCase, ...] = (
-    *(MemoryCase(f"memory-f32-{distribution}", "float32", distribution) for distribution in DISTRIBUTIONS),
-    MemoryCase("memory-f32-random-2-threads", "float32", "random", num_threads=2),
-    MemoryCase("memory-f64-random", "float64", "random"),
-    MemoryCase("memory-f16-random", "float16", "random"),
-    MemoryCase("memory-int8-random", "int8", "random"),
-)
+    name: str
+    cases: tuple[Case, ...]
+    memory_cases: tuple[MemoryCase, ...]
+    notes: str
+    """The method, as far as it is particular to this suite: a list in markdown."""
+    memory_notes: str

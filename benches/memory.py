@@ -1,4 +1,4 @@
-"""Measure how much memory one call of `fastpair.auc` takes beyond its input.
+"""Measure how much memory one call of fastpair takes beyond its input.
 
 Each case runs in a process of its own (this file as a script), in which the input has been written. Where the
 system allows it, the function is called once before, so that its code is loaded, the kernel's record of the peak
@@ -13,9 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import fastpair
-from benchmarks.data import make_data
-from cases import MEMORY_CASES, MemoryCase
+from cases import MemoryCase
+from suites import SUITES
 
 # Has the allocator of glibc return what is freed; otherwise the second call would find what the first one left.
 RETURN_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
@@ -27,7 +26,8 @@ class Peak:
 
     case: MemoryCase
     rows: int
-    score_bytes: int
+    counted: int
+    allowed: int
     extra: int | None
     """The peak during the call, less what was in use before; None if it could not be measured."""
     source: str
@@ -40,15 +40,15 @@ def measure_peak(case: MemoryCase, rows: int) -> Peak:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return Peak(case, rows, 0, None, f"failed: {reason}")
+        return Peak(case, rows, 0, 0, None, f"failed: {reason}")
     return Peak(case, rows, **json.loads(done.stdout))
 
 
 def run_case(case: MemoryCase, rows: int) -> dict[str, object]:
     """Measure in this process."""
-    scores, labels, _, _ = make_data(rows, case.dtype, case.distribution)
-    extra, source = growth(lambda: fastpair.auc(scores, labels, num_threads=case.num_threads))
-    return {"score_bytes": scores.nbytes, "extra": extra, "source": source}
+    job = case.prepare(rows)
+    extra, source = growth(job.call)
+    return {"counted": job.counted, "allowed": job.allowed, "extra": extra, "source": source}
 
 
 def growth(call: Callable[[], object]) -> tuple[int | None, str]:
@@ -86,5 +86,5 @@ def resident(field: str) -> int:
 
 
 if __name__ == "__main__":
-    by_name = {case.name: case for case in MEMORY_CASES}
+    by_name = {case.name: case for suite in SUITES.values() for case in suite.memory_cases}
     print(json.dumps(run_case(by_name[sys.argv[1]], int(sys.argv[2]))))

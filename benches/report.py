@@ -10,7 +10,7 @@ from pathlib import Path
 
 import fastpair
 from adapters import PEERS, THREAD_VARIABLES
-from cases import Case
+from cases import Case, Suite
 from memory import Peak
 from timing import FEWEST_CALLS, PATIENCE, Timing
 
@@ -18,34 +18,21 @@ METHOD = """\
 - One process; in each round every package has its turn, in an order that is drawn anew, so that whatever else
   the machine does hits all of them alike. A turn is one call, or as many as fill half a millisecond.
 - Before that, each package is called once on a thousand rows (it may compile or start threads) and once on the
-  data of the case; neither call counts. The answer of the second one is compared with that of fastpair: "same"
-  means within 1e-9, or 1e-6 for packages that compute in float32; anything else is shown.
+  data of the case; neither call counts. The answer of the second one is checked: "same" means equal to 1e-9, or to
+  1e-6 for packages that compute in float32; anything else is shown.
 - `median` and `min` are seconds per call over the turns, whose number is under `turns`: {rounds} for the fast.
   The slow share out the {max_seconds:g} seconds of a case; they still get {fewest} turns, unless those would take
   more than {patience} times as long. `ratio` is the median over that of the first row, which is fastpair: above 1,
   fastpair is faster.
-- One thread for everybody, unless the row says otherwise: {threads}.
-- All data are drawn from one seed. The distribution of the scores is `random` and 10 % of the rows are positive
-  unless the case says otherwise. Integer dtypes hold the same scores, spread over their range.
-- Labels are bool for everybody, which all of these packages take as they are (catboost's grouped metric:
-  float32), so that none pays for a conversion. Where a package does not take a dtype of scores, the conversion
-  to float32 that a user would write is part of its time.
-- `required` is what this project demands of itself; it stands in `benches/cases.py` and is checked on the medians.
-
-Distributions:
-
-- `random`: N(0, 1) for negatives, N(1, 1) for positives; `sorted` and `reversed`: the same, in order.
-- `skewed`: exp(4 x) of those; `saturated`: the logistic function of 16 + 8 x, of which about half is 1.0 in
-  float32; `ties`: 1000 levels; `constant`: one value; `clusters`: 99 % around 0.5 with a deviation of 0.0001,
-  the others around 0 with one of 1e6.
+- One thread for everybody, unless the case or the row says otherwise: {threads}.
+- All data are drawn from one seed.
+- `required` is what this project demands of itself; it stands in `benches/cases_*.py` and is checked on the medians.
 """
 
 MEMORY_METHOD = """\
-Bytes that one call of `fastpair.auc` adds to the resident memory at its peak, in a fresh process for each row,
-after the input was written and a call before has loaded the code; `beyond the scores` is that less the bytes of
-the scores. `allowed` is what the documentation of the function promises: the bytes of the scores and 2 MiB, or
-1 MiB in all for scores of at most 16 bits. The kernel counts resident memory in batches, so a verdict grants
-0.25 MiB more. All sizes in MiB. Source: {source}.
+Bytes that one call adds to the resident memory at its peak, in a fresh process for each row, after the input was
+written and a call before has loaded the code; `beyond` is that less the `counted` bytes. The kernel counts resident
+memory in batches, so a verdict grants 0.25 MiB more. All sizes in MiB. Source: {source}.
 """
 
 MEMORY_ACCURACY = 1 << 18
@@ -99,6 +86,10 @@ def verdicts(case: Case, timings: list[Timing]) -> list[Verdict]:
         if timing is None or subject is None:
             found.append(Verdict(case.name, name, target.describe(), "-", None))
             continue
+        if target.kind == "exact":
+            met = timing.difference == 0
+            found.append(Verdict(case.name, name, target.describe(), outcome(case, timing), met))
+            continue
         peer, own = timing.median, subject.median
         measured = {"faster": f"{_digits(peer / own)}x", "within": f"{_digits(own / peer)}x", "under": seconds(own)}
         met = target.holds(peer, own)
@@ -116,53 +107,46 @@ def case_section(case: Case, rows_of_data: int, timings: list[Timing], judged: l
         if timing.seconds:
             figures = [seconds(timing.median), seconds(min(timing.seconds)), str(len(timing.seconds))]
             ratio = f"{_digits(timing.median / subject.median)}x" if subject.seconds else "-"
-            rows.append([name, *figures, ratio, required.get(name, ""), outcome(timing)])
+            rows.append([name, *figures, ratio, required.get(name, ""), outcome(case, timing)])
         else:
             rows.append([name, "-", "-", "0", "-", "", timing.problem])
     header = ("package", "median", "min", "turns", "ratio", "required", "answer")
     return f"### {case.name}\n\n{case.describe(rows_of_data)}\n\n{table(header, rows)}\n"
 
 
-def outcome(timing: Timing) -> str:
+def outcome(case: Case, timing: Timing) -> str:
     """Say whether the answer was right."""
-    if timing.difference is None:
-        return ""
-    if timing.difference <= timing.peer.tolerance:
-        return "same"
-    return f"**differs by {timing.difference:.1g}**"
+    return "" if timing.difference is None else case.check.describe(timing.difference, timing.peer.tolerance)
 
 
-def memory_section(peaks: list[Peak], quick: bool) -> str:
-    """All peaks in one table."""
+def memory_section(suite: Suite, peaks: list[Peak], quick: bool) -> str:
+    """All peaks of a suite in one table."""
     rows = []
     for peak in peaks:
-        case = peak.case
-        what = [case.name, f"{case.dtype}, {case.distribution}", f"{peak.rows:,}", str(case.num_threads)]
+        what = [peak.case.name, peak.case.describe(peak.rows)]
         if peak.extra is None:
             rows.append([*what, "-", "-", "-", "-", peak.source])
             continue
-        beyond = peak.extra - peak.score_bytes
-        allowed = case.allowed(peak.rows, peak.score_bytes)
-        verdict = "-" if quick else _met(peak.extra <= allowed + MEMORY_ACCURACY)
-        rows.append([*what, *map(mebibytes, (peak.score_bytes, peak.extra, beyond, allowed)), verdict])
-    header = ("case", "data", "n", "threads", "scores", "extra", "beyond the scores", "allowed extra", "verdict")
+        beyond = peak.extra - peak.counted
+        verdict = "-" if quick else _met(peak.extra <= peak.allowed + MEMORY_ACCURACY)
+        rows.append([*what, *map(mebibytes, (peak.counted, peak.extra, beyond, peak.allowed)), verdict])
+    header = ("case", "data", "counted", "extra", "beyond", "allowed extra", "verdict")
     sources = sorted({peak.source for peak in peaks if peak.extra is not None})
-    return f"{MEMORY_METHOD.format(source='; '.join(sources) or 'none')}\n{table(header, rows)}\n"
+    method = MEMORY_METHOD.format(source="; ".join(sources) or "none")
+    return f"{method}\n{suite.memory_notes}\n{table(header, rows)}\n"
 
 
 def memory_verdicts(peaks: list[Peak]) -> list[Verdict]:
-    """Compare with what the documentation promises."""
+    """Compare with what is allowed."""
     return [
         Verdict(
             peak.case.name,
             "extra memory",
-            f"at most {mebibytes(allowed)} MiB",
-            f"{mebibytes(peak.extra)} MiB",
-            peak.extra <= allowed + MEMORY_ACCURACY,
+            f"at most {mebibytes(peak.allowed)} MiB",
+            "-" if peak.extra is None else f"{mebibytes(peak.extra)} MiB",
+            None if peak.extra is None else peak.extra <= peak.allowed + MEMORY_ACCURACY,
         )
         for peak in peaks
-        if peak.extra is not None
-        for allowed in [peak.case.allowed(peak.rows, peak.score_bytes)]
     ]
 
 
@@ -209,12 +193,14 @@ def processor() -> str:
     return f"{facts['model name']} ({numbers})"
 
 
-def packages_section() -> str:
-    """Versions of all peers, also of those that are absent."""
-    names = sorted({peer.package for task in PEERS.values() for peer in task.values() if peer.package})
-    rows = [[name, _version(name)] for name in [*names, "ml_dtypes"]]
-    built = "the library of FASTAUC_LIB" if "FASTAUC_LIB" in os.environ else "absent (FASTAUC_LIB is not set)"
-    return table(("package", "version"), [*rows, ["fastauc", built]]) + "\n"
+def packages_section(cases: list[Case]) -> str:
+    """Versions of the peers of some cases, also of those that are absent."""
+    peers = [PEERS[case.task][name] for case in cases for name in case.peers]
+    rows = [[name, _version(name)] for name in [*sorted({peer.package for peer in peers if peer.package}), "ml_dtypes"]]
+    if any("fastauc" in peer.name for peer in peers):
+        built = "the library of FASTAUC_LIB" if "FASTAUC_LIB" in os.environ else "absent (FASTAUC_LIB is not set)"
+        rows.append(["fastauc", built])
+    return table(("package", "version"), rows) + "\n"
 
 
 def _version(package: str) -> str:
@@ -224,17 +210,18 @@ def _version(package: str) -> str:
         return "absent (not installed)"
 
 
-def method_section(rounds: int, max_seconds: float) -> str:
+def method_section(suites: list[Suite], rounds: int, max_seconds: float) -> str:
     """How it was measured."""
     threads = ", ".join(f"`{name}={os.environ.get(name, '')}`" for name in THREAD_VARIABLES)
-    return METHOD.format(
+    general = METHOD.format(
         rounds=rounds, max_seconds=max_seconds, fewest=FEWEST_CALLS, patience=PATIENCE, threads=threads
     )
+    return "\n".join([general, *(f"{suite.name}:\n\n{suite.notes}" for suite in suites)])
 
 
-def document(command: str, quick: bool, parts: list[tuple[str, str]]) -> str:
+def document(suites: list[Suite], command: str, quick: bool, parts: list[tuple[str, str]]) -> str:
     """Put the sections under their headings."""
-    title = "# AUC: fastpair beside other packages\n\n"
+    title = f"# {', '.join(suite.name for suite in suites)}: fastpair beside other packages\n\n"
     about = f"Measured on {datetime.date.today().isoformat()} by `{command}`.\n\n"
     warning = "**A quick run: sizes are reduced, so the figures and the ratios mean nothing.**\n\n" if quick else ""
     return title + about + warning + "\n".join(f"## {heading}\n\n{text}" for heading, text in parts)

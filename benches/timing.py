@@ -4,19 +4,23 @@ import gc
 import math
 import random
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
+import fastpair
 from adapters import PEERS, AbsentError, Answer, Peer
 from cases import Case
 from fastpair import _core
+from threadpoolctl import threadpool_limits
 
 # A turn in a round is one call, or so many that it takes this long: a clock is too coarse for microseconds.
 TURN_SECONDS = 500e-6
+# Threads of one library may spin for a while when it is done, at the expense of the threads of the next one.
+PAUSE_SECONDS = 0.05
 # So many calls even of slow peers, if they take no more than this many times the seconds of the case.
 FEWEST_CALLS, PATIENCE = 3, 8
 
@@ -29,7 +33,7 @@ class Timing:
     seconds: list[float] = field(default_factory=list)
     """One figure for each turn: seconds per call."""
     difference: float | None = None
-    """How far the answer is from that of fastpair; None if there is nothing to compare."""
+    """How far the answer is from the right one; None if there is nothing to compare."""
     problem: str = ""
     """Why there are no figures."""
 
@@ -40,22 +44,23 @@ class Timing:
 
 
 def measure(case: Case, rows: int, rounds: int, max_seconds: float) -> list[Timing]:
-    """Time all peers of a case; the first one is fastpair and has the answer that others are compared with."""
+    """Time all peers of a case; the first one is fastpair, and without a known truth its answer is the reference."""
     data, small = case.make(rows), case.make(min(rows, 1000))
     timings = [Timing(PEERS[case.task][name]) for name in case.peers]
     calls: dict[str, Callable[[], Answer]] = {}
     costs: dict[str, float] = {}
-    reference: Answer = None
+    reference = case.truth(data) if case.truth else None
     for timing in timings:
         peer = timing.peer
         try:
             with at_level(peer.level), quiet():
                 # The first calls may compile or start threads; the second one shows the answer and the cost.
-                peer.build(small)()
-                call = peer.build(data)
-                start = time.perf_counter()
-                answer = call()
-                costs[peer.name] = time.perf_counter() - start
+                first, call = peer.build(small), peer.build(data)
+                with on_threads(case.threads):
+                    first()
+                    start = time.perf_counter()
+                    answer = call()
+                    costs[peer.name] = time.perf_counter() - start
         except (AbsentError, ImportError) as error:
             timing.problem = f"absent: {error}"
         except Exception as error:
@@ -63,11 +68,14 @@ def measure(case: Case, rows: int, rounds: int, max_seconds: float) -> list[Timi
             timing.problem = f"failed: {type(error).__name__}: {first_line(error)}"
         else:
             calls[peer.name] = call
-            if timing is timings[0]:
+            if timing is timings[0] and case.truth is None:
                 reference = answer
             elif reference is not None and answer is not None:
-                timing.difference = difference(answer, reference)
-    run_rounds([timing for timing in timings if timing.peer.name in calls], calls, costs, rounds, max_seconds)
+                timing.difference = case.check.difference(answer, reference)
+    with on_threads(case.threads):
+        ready = [timing for timing in timings if timing.peer.name in calls]
+        pause = PAUSE_SECONDS if (case.threads or 1) > 1 else 0.0
+        run_rounds(ready, calls, costs, rounds, max_seconds, pause)
     return timings
 
 
@@ -82,6 +90,7 @@ def run_rounds(
     costs: dict[str, float],
     rounds: int,
     max_seconds: float,
+    pause: float,
 ) -> None:
     """Call everybody in turn, in a new order each round; slow peers sit out some of the rounds."""
     turns = plan(costs, rounds, max_seconds)
@@ -94,6 +103,7 @@ def run_rounds(
             for timing in shuffled.sample(timings, len(timings)):
                 name = timing.peer.name
                 if index * turns[name] // rounds < (index + 1) * turns[name] // rounds:
+                    time.sleep(pause)
                     timing.seconds.append(one_turn(timing.peer, calls[name], repeats[name]))
     finally:
         gc.enable()
@@ -127,25 +137,6 @@ def plan(costs: dict[str, float], rounds: int, max_seconds: float) -> dict[str, 
     return turns
 
 
-def difference(answer: Answer, reference: Answer) -> float:
-    """Return the largest difference of two answers."""
-    if isinstance(reference, tuple):
-        ids, areas = reference
-        if not isinstance(answer, tuple):
-            # The mean over groups, in which a group of one class counts 0.
-            return abs(float(answer) - float(np.nan_to_num(areas).mean()))
-        order, own_order = np.argsort(ids), np.argsort(answer[0])
-        if not np.array_equal(ids[order], answer[0][own_order]):
-            return math.inf
-        return difference(answer[1][own_order], areas[order])
-    answer, reference = np.asarray(answer), np.asarray(reference)
-    if answer.dtype.kind == "u" or answer.shape != reference.shape:
-        return 0.0 if np.array_equal(answer, reference) else math.inf
-    gaps = np.atleast_1d(np.abs(answer - reference))
-    gaps[np.isnan(answer) & np.isnan(reference)] = 0
-    return float(np.nan_to_num(gaps, nan=math.inf).max(initial=0))
-
-
 @contextmanager
 def at_level(level: str | None) -> Iterator[None]:
     """Set fastpair to an instruction set for a while; the switch itself is not timed."""
@@ -160,6 +151,25 @@ def at_level(level: str | None) -> Iterator[None]:
         yield
     finally:
         _core.set_isa(before)
+
+
+@contextmanager
+def on_threads(count: int | None) -> Iterator[None]:
+    """Give so many threads to fastpair and to every library that is loaded; the switch itself is not timed."""
+    if count is None:
+        yield
+        return
+    before = fastpair.get_num_threads()
+    fastpair.set_num_threads(count)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(count)
+    try:
+        with threadpool_limits(count):
+            if "faiss" in sys.modules:
+                sys.modules["faiss"].omp_set_num_threads(count)
+            yield
+    finally:
+        fastpair.set_num_threads(before)
 
 
 @contextmanager

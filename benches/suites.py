@@ -1,0 +1,9 @@
+"""All suites. Importing this registers all adapters."""
+
+import adapters_auc  # noqa: F401
+import adapters_similarity  # noqa: F401
+import cases_auc
+import cases_similarity
+from cases import Suite
+
+SUITES: dict[str, Suite] = {suite.name.lower(): suite for suite in (cases_auc.SUITE, cases_similarity.SUITE)}
