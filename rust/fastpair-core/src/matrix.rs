@@ -100,7 +100,6 @@ impl<'a> Matrix<'a> {
     }
 
     /// Writes row `index` as floats of type `T`, rounded to the nearest.
-    #[inline(always)]
     pub(crate) fn read<T: Real>(&self, index: usize, out: &mut [T]) {
         let row = self.row(index);
         match self.dtype {

@@ -2,8 +2,7 @@
 
 use crate::door::run_long;
 use crate::search::{Pair, size};
-use fastpair_core::tile::Admit;
-use fastpair_core::tile::topk::Search;
+use fastpair_core::tile::{Admit, Search};
 use numpy::{IntoPyArray, PyArray1, PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -47,7 +46,11 @@ pub fn pairwise<'py>(
     {
         let out = out.as_slice_mut()?;
         return run_long(py, size, None, num_threads, |context| {
-            if search.metric.is_of_bits() { search.dense_of_bits(out, context) } else { search.dense(out, context) }
+            if search.is_of_integers(context) {
+                search.dense_of_integers(out, context)
+            } else {
+                search.dense(out, context)
+            }
         });
     }
     Err(PyValueError::new_err("out must be a writable C-contiguous matrix of float32 or float64, float64 if exact"))

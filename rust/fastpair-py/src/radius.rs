@@ -33,8 +33,7 @@ pub fn radius<'py>(
         return Err(PyValueError::new_err("threshold must have one entry for each row of x"));
     }
     let most = max_hits.unwrap_or(usize::MAX);
-    let hits = run_long(py, size(&search), progress, num_threads, |context| {
-        search.radius(threshold, most, sort, context)
-    })?;
+    let hits =
+        run_long(py, size(&search), progress, num_threads, |context| search.radius(threshold, most, sort, context))?;
     Ok((hits.offsets.into_pyarray(py), hits.indices.into_pyarray(py), hits.scores.into_pyarray(py)))
 }

@@ -81,8 +81,7 @@ pub fn histogram<'py>(
         return Err(PyValueError::new_err("bins, classes and upper must go with x and y"));
     }
     let bins = Bins { low, high, count: bins };
-    let counts = run_long(py, size(&search), progress, num_threads, |context| {
-        search.histogram(bins, classes, upper, context)
-    })?;
+    let counts =
+        run_long(py, size(&search), progress, num_threads, |context| search.histogram(bins, classes, upper, context))?;
     counts.into_pyarray(py).reshape([if classes.is_some() { 2 } else { 1 }, bins.count])
 }

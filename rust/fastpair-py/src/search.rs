@@ -4,8 +4,7 @@ use crate::array::Array;
 use crate::door::Size;
 use fastpair_core::matrix::Matrix;
 use fastpair_core::tile::metric::Metric;
-use fastpair_core::tile::topk::Search;
-use fastpair_core::tile::{Admit, Bits, Exclude, LabelRule};
+use fastpair_core::tile::{Admit, Bits, Exclude, LabelRule, Search};
 use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -68,7 +67,10 @@ impl Rules<'_> {
             }
         };
         let limit = |limit: &'_ Option<PyReadonlyArray1<'_, f64>>| -> PyResult<()> {
-            demand(limit.as_ref().is_none_or(|limit| limit.as_slice().is_ok_and(|l| l.len() == rows)), "min_score or max_score")
+            demand(
+                limit.as_ref().is_none_or(|limit| limit.as_slice().is_ok_and(|l| l.len() == rows)),
+                "min_score or max_score",
+            )
         };
         limit(&self.min_score)?;
         limit(&self.max_score)?;

@@ -53,20 +53,64 @@ macro_rules! floats {
 }
 
 floats!(
-    F32x8, __m256, f32, 8, 6, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_sub_ps,
-    _mm256_fmadd_ps, abs_f32x8, at_least_f32x8
+    F32x8,
+    __m256,
+    f32,
+    8,
+    6,
+    _mm256_set1_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_add_ps,
+    _mm256_sub_ps,
+    _mm256_fmadd_ps,
+    abs_f32x8,
+    at_least_f32x8
 );
 floats!(
-    F64x4, __m256d, f64, 4, 6, _mm256_set1_pd, _mm256_loadu_pd, _mm256_storeu_pd, _mm256_add_pd, _mm256_sub_pd,
-    _mm256_fmadd_pd, abs_f64x4, at_least_f64x4
+    F64x4,
+    __m256d,
+    f64,
+    4,
+    6,
+    _mm256_set1_pd,
+    _mm256_loadu_pd,
+    _mm256_storeu_pd,
+    _mm256_add_pd,
+    _mm256_sub_pd,
+    _mm256_fmadd_pd,
+    abs_f64x4,
+    at_least_f64x4
 );
 floats!(
-    F32x16, __m512, f32, 16, 14, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps, _mm512_sub_ps,
-    _mm512_fmadd_ps, _mm512_abs_ps, at_least_f32x16
+    F32x16,
+    __m512,
+    f32,
+    16,
+    14,
+    _mm512_set1_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_add_ps,
+    _mm512_sub_ps,
+    _mm512_fmadd_ps,
+    _mm512_abs_ps,
+    at_least_f32x16
 );
 floats!(
-    F64x8, __m512d, f64, 8, 14, _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_add_pd, _mm512_sub_pd,
-    _mm512_fmadd_pd, _mm512_abs_pd, at_least_f64x8
+    F64x8,
+    __m512d,
+    f64,
+    8,
+    14,
+    _mm512_set1_pd,
+    _mm512_loadu_pd,
+    _mm512_storeu_pd,
+    _mm512_add_pd,
+    _mm512_sub_pd,
+    _mm512_fmadd_pd,
+    _mm512_abs_pd,
+    at_least_f64x8
 );
 
 /// Clears the signs, for which AVX2 has no instruction of its own.

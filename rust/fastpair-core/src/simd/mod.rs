@@ -14,6 +14,7 @@ pub(crate) mod float;
 #[cfg(target_arch = "x86_64")]
 mod float_x86;
 mod portable;
+pub(crate) mod special;
 
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -116,14 +117,6 @@ mod x86 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,fma,f16c,lzcnt,popcnt")]
     pub(super) fn call_v4<O: Op>(op: O) -> O::Out {
-        op.run::<V4>()
-    }
-
-    /// V4 with an instruction that counts the bits of eight words, which the compiler then uses.
-    #[target_feature(
-        enable = "avx512vpopcntdq,avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,fma,f16c,lzcnt,popcnt"
-    )]
-    pub(super) fn call_v4_counting_bits<O: Op>(op: O) -> O::Out {
         op.run::<V4>()
     }
 
@@ -258,17 +251,6 @@ pub(crate) fn call<O: Op>(isa: Isa, op: O) -> O::Out {
         #[cfg(target_arch = "x86_64")]
         Tag::V4 => unsafe { x86::call_v4(op) },
     }
-}
-
-/// The same for work that mostly counts bits.
-#[inline]
-pub(crate) fn call_counting_bits<O: Op>(isa: Isa, op: O) -> O::Out {
-    #[cfg(target_arch = "x86_64")]
-    if isa.0 == Tag::V4 && is_x86_feature_detected!("avx512vpopcntdq") {
-        // SAFETY: the features were detected on this processor.
-        return unsafe { x86::call_v4_counting_bits(op) };
-    }
-    call(isa, op)
 }
 
 /// Asks for the cache line at `place`, which may be any address, ahead of its use.

@@ -5,17 +5,18 @@
 //! threads or on the other rows; instruction sets without fused operations round differently.
 
 use super::bits::BitTiles;
+use super::bytes::ByteTiles;
 use super::exact::{Exact, check_point};
 use super::kernel::STRIP;
 use super::metric::Metric;
 use super::pack::{FloatTiles, PANEL, centre_of};
-use super::topk::Search;
+use super::search::Search;
 use super::{Consumer, Producer, Sweep, Tile, panels};
 use crate::error::Result;
 use crate::key::Element;
 use crate::matrix::Matrix;
 use crate::pool::Context;
-use crate::simd::{self, Level, Op, Real};
+use crate::simd::{Level, Real};
 use std::ops::Range;
 
 /// Squared distances below this part of `(norm_x + norm_y)^2` are computed from differences in float64: the sum of
@@ -28,19 +29,28 @@ impl<'a> Search<'a> {
         let centre = if self.metric.may_be_centred() { Some(centre_of::<T>(&self.y)) } else { None };
         let pieces = self.pieces(out, context);
         let task = |(range, out): (Range<usize>, &mut [T])| {
-            let tiles = |x, y, most| FloatTiles::new(self.metric, false, x, y, centre.as_deref(), most);
+            let tiles = |x, y, most| FloatTiles::new(self.metric, false, x, y, centre.as_deref(), most, context.isa);
             self.fill(tiles, range, out, context)
         };
         context.map(context.threads, pieces, task)?.into_iter().collect()
     }
 
-    /// The same for rows of packed bits.
-    pub fn dense_of_bits(&self, out: &mut [f32], context: &Context) -> Result<()> {
+    /// The same for rows of packed bits, or of bytes on a processor that can.
+    pub fn dense_of_integers(&self, out: &mut [f32], context: &Context) -> Result<()> {
         let pieces = self.pieces(out, context);
         let task = |(range, out): (Range<usize>, &mut [f32])| {
-            self.fill(|x, y, most| BitTiles::new(self.metric, false, x, y, most), range, out, context)
+            if self.metric.is_of_bits() {
+                self.fill(|x, y, most| BitTiles::new(self.metric, false, x, y, most, context.isa), range, out, context)
+            } else {
+                self.fill(|x, y, most| ByteTiles::new(self.metric, false, x, y, most, context.isa), range, out, context)
+            }
         };
         context.map(context.threads, pieces, task)?.into_iter().collect()
+    }
+
+    /// Whether [`Search::dense_of_integers`] can be used.
+    pub fn is_of_integers(&self, context: &Context) -> bool {
+        self.metric.is_of_bits() || ByteTiles::can(self.metric, &self.x, &self.y, context.isa)
     }
 
     /// The rows of the result, cut into a piece for each thread.
@@ -70,7 +80,7 @@ impl<'a> Search<'a> {
         let (x, y, metric) = (self.y, self.x, self.metric);
         let panels = panels(x.rows(), PANEL, 1);
         let mut producer = producer(x, y, panels.iter().map(Range::len).max().unwrap_or(0))?;
-        let exact = Exact::new(metric, x, y);
+        let exact = Exact::new(metric, x, y, context.isa);
         let mut consumer = Dense { metric, out, columns: x.rows(), begin: range.start, panel: 0..0, exact };
         for panel in panels {
             producer.set_panel(panel.clone()).map_err(exchanged)?;
@@ -94,7 +104,9 @@ impl<'a> Search<'a> {
         let tasks: Vec<_> = out.chunks_mut(columns).enumerate().collect();
         let task = |(row, out): (usize, &mut [f64])| {
             context.check()?;
-            simd::call(context.isa, ExactRow { exact: Exact::new(self.metric, self.x, self.y), row, out });
+            let mut exact = Exact::new(self.metric, self.x, self.y, context.isa);
+            exact.set_row(row);
+            out.iter_mut().enumerate().for_each(|(column, out)| *out = exact.score(column));
             context.advance(columns);
             Ok(())
         };
@@ -109,8 +121,11 @@ impl<'a> Search<'a> {
         let tasks: Vec<_> = out.chunks_mut(1 << 12).enumerate().collect();
         let task = |(chunk, out): (usize, &mut [f64])| {
             context.check()?;
-            let exact = Exact::new(self.metric, self.x, self.y);
-            simd::call(context.isa, Rowwise { exact, begin: chunk << 12, out });
+            let mut exact = Exact::new(self.metric, self.x, self.y, context.isa);
+            for (row, out) in (chunk << 12..).zip(out) {
+                exact.set_row(row);
+                *out = exact.score(row);
+            }
             Ok(())
         };
         context.map(context.threads_for(self.x.rows() * self.x.width() / 16), tasks, task)?.into_iter().collect()
@@ -138,40 +153,6 @@ fn check_all(metric: Metric, matrix: &Matrix, argument: &'static str) -> Result<
         matrix.read(row, &mut values);
         check_point(metric, matrix, argument, row, &values)
     })
-}
-
-/// One row of exact scores.
-struct ExactRow<'a> {
-    exact: Exact<'a>,
-    row: usize,
-    out: &'a mut [f64],
-}
-impl Op for ExactRow<'_> {
-    type Out = ();
-    #[inline(always)]
-    fn run<L: Level>(mut self) {
-        self.exact.set_row(self.row);
-        for (column, out) in self.out.iter_mut().enumerate() {
-            *out = self.exact.score(column);
-        }
-    }
-}
-
-/// Exact scores of aligned rows.
-struct Rowwise<'a> {
-    exact: Exact<'a>,
-    begin: usize,
-    out: &'a mut [f64],
-}
-impl Op for Rowwise<'_> {
-    type Out = ();
-    #[inline(always)]
-    fn run<L: Level>(mut self) {
-        for (i, out) in self.out.iter_mut().enumerate() {
-            self.exact.set_row(self.begin + i);
-            *out = self.exact.score(self.begin + i);
-        }
-    }
 }
 
 /// The consumer: turns values into scores and writes them.

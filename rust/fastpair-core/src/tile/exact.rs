@@ -8,10 +8,11 @@
 //! bit of the result and keeps huge and tiny rows from leaving the range of float64.
 
 use super::metric::Metric;
-use crate::column::with_element;
+use crate::column::Dtype;
 use crate::error::{Error, Result};
 use crate::key::Element;
 use crate::matrix::Matrix;
+use crate::simd::{self, Isa, Level, Op};
 
 const LANES: usize = 16;
 
@@ -107,13 +108,15 @@ pub(crate) struct Exact<'a> {
     other: Vec<f64>,
     /// The row of x if it is made of bits.
     bits: Vec<u8>,
+    isa: Isa,
 }
 
 impl<'a> Exact<'a> {
     /// Scores of rows of these matrices, which are equally wide.
-    pub fn new(metric: Metric, x: Matrix<'a>, y: Matrix<'a>) -> Self {
+    pub fn new(metric: Metric, x: Matrix<'a>, y: Matrix<'a>, isa: Isa) -> Self {
         let width = x.width();
-        Self { metric, x, y, row: vec![0.0; width], square: 0.0, other: vec![0.0; width], bits: vec![0; width] }
+        let (row, other) = (vec![0.0; width], vec![0.0; width]);
+        Self { metric, x, y, row, square: 0.0, other, bits: vec![0; width], isa }
     }
 
     /// Elements of a row.
@@ -150,29 +153,35 @@ impl<'a> Exact<'a> {
     }
 
     /// The score with row `index` of y.
-    #[inline(always)]
     pub fn score(&mut self, index: usize) -> f64 {
         let row = self.y.row(index);
         if self.metric.is_of_bits() {
-            return match row.as_slice::<u8>(0, self.bits.len()) {
-                Some(bytes) => bit_score(self.metric, &self.bits, bytes),
-                None => {
-                    let mut bytes = vec![0; self.bits.len()];
-                    row.fill(0, &mut bytes, |byte: u8| byte);
-                    bit_score(self.metric, &self.bits, &bytes)
-                }
-            };
+            let mut bytes = Vec::new();
+            let y = row.as_slice::<u8>(0, self.bits.len()).unwrap_or_else(|| {
+                bytes.resize(self.bits.len(), 0);
+                row.fill(0, &mut bytes, |byte: u8| byte);
+                &bytes
+            });
+            return bit_score(self.metric, &self.bits, y);
         }
-        with_element!(self.y.dtype(), E => match row.as_slice::<E>(0, self.row.len()) {
-            Some(values) => self.score_of(values),
-            None => {
+        // The most frequent dtypes are read where they lie.
+        match self.y.dtype() {
+            Dtype::F32 if let Some(y) = row.as_slice::<f32>(0, self.row.len()) => self.enter(y),
+            Dtype::F64 if let Some(y) = row.as_slice::<f64>(0, self.row.len()) => self.enter(y),
+            Dtype::I8 if let Some(y) = row.as_slice::<i8>(0, self.row.len()) => self.enter(y),
+            _ => {
                 let mut other = std::mem::take(&mut self.other);
                 self.y.read(index, &mut other);
-                let score = self.score_of(&other);
+                let score = self.enter(&other);
                 self.other = other;
                 score
             }
-        })
+        }
+    }
+
+    /// The score with a row, in code compiled for the level.
+    fn enter<E: Element>(&self, y: &[E]) -> f64 {
+        simd::call(self.isa, Score { exact: self, y })
     }
 
     #[inline(always)]
@@ -213,11 +222,26 @@ impl<'a> Exact<'a> {
     }
 }
 
+/// A score, see [`Exact::score`].
+struct Score<'a, 'm, E> {
+    exact: &'a Exact<'m>,
+    y: &'a [E],
+}
+
+impl<E: Element> Op for Score<'_, '_, E> {
+    type Out = f64;
+    #[inline(always)]
+    fn run<L: Level>(self) -> f64 {
+        self.exact.score_of(self.y)
+    }
+}
+
 /// 0 if one of the rows is zero.
 #[inline(always)]
 fn cosine(product: f64, x_square: f64, y_square: f64) -> f64 {
     let norms = x_square.sqrt() * y_square.sqrt();
-    if norms > 0.0 { (product / norms).clamp(-1.0, 1.0) } else { 0.0 }
+    // Adding 0 makes a negative one positive: both are the same score.
+    if norms > 0.0 { (product / norms).clamp(-1.0, 1.0) + 0.0 } else { 0.0 }
 }
 
 /// The distance of two rows of bits.

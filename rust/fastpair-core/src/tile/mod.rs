@@ -8,11 +8,12 @@
 //! never summed across lanes. Consumers are plain loops over 32 lanes, written once and compiled for every level.
 //!
 //! * [`metric`]: what a score is, and how it shows in a tile. [`exact`](self): the same in float64, in one fixed order.
-//! * `kernel`: the micro-kernel. `pack`, `bits`: producers. `admit`: which pairs count.
+//! * `kernel`: the micro-kernel. `pack`, `bytes`, `bits`: producers. `admit`: which pairs count.
 //! * [`topk`], [`radius`], [`dense`], [`reduce`]: consumers.
 
 mod admit;
 mod bits;
+mod bytes;
 pub mod dense;
 mod exact;
 mod kernel;
@@ -20,14 +21,16 @@ pub mod metric;
 mod pack;
 pub mod radius;
 pub mod reduce;
+mod search;
 mod select;
 pub mod topk;
 
 pub use admit::{Admit, Bits, Exclude, LabelRule};
+pub use search::Search;
 
 use crate::error::Result;
 use crate::pool::Context;
-use crate::simd::{self, Level, Op, Real};
+use crate::simd::{self, Level, Op};
 use kernel::{STRIP, Strip};
 use std::ops::Range;
 
@@ -55,23 +58,20 @@ pub(crate) trait Consumer<T> {
 
 /// Something that makes tiles.
 pub(crate) trait Producer<T> {
-    /// Whether it mostly counts bits, for which some processors have an instruction beyond their level's.
-    const COUNTS_BITS: bool = false;
     /// Rows of y in a block.
     fn block_rows(&self) -> usize;
     /// Packs rows of x.
     fn set_panel(&mut self, x: Range<usize>) -> Result<()>;
-    /// Makes the tiles of a block of rows of y with the panel; `next` will be asked for next. Implementations are
-    /// `#[inline(always)]`.
-    fn block<L: Level, C: Consumer<T>>(
-        &mut self,
-        y: Range<usize>,
-        next: Range<usize>,
-        consumer: &mut C,
-    ) -> Result<()>;
+    /// Strips of the panel.
+    fn strips(&self) -> usize;
+    /// Packs rows of y; `next` will be asked for next.
+    fn set_block(&mut self, y: Range<usize>, next: Range<usize>) -> Result<()>;
+    /// The tile of the block with a strip of the panel.
+    fn tile(&mut self, strip: usize) -> Tile<'_, T>;
 }
 
-/// Shows a consumer the tiles of all blocks of `y` with the producer's panel.
+/// Shows a consumer the tiles of all blocks of `y` with the producer's panel. Producer and consumer enter the level's
+/// code each by itself, for a tile at a time, so that neither is compiled once for each of the other.
 pub(crate) struct Sweep<'a, 'c, P, C> {
     pub producer: &'a mut P,
     pub consumer: &'a mut C,
@@ -85,28 +85,12 @@ pub(crate) struct Sweep<'a, 'c, P, C> {
 
 impl<P, C> Sweep<'_, '_, P, C> {
     /// Runs on the level of the context, for tiles of `T`.
-    pub fn run<T: Real>(self) -> Result<()>
+    pub fn run<T>(self) -> Result<()>
     where
         P: Producer<T>,
         C: Consumer<T>,
     {
-        let isa = self.context.isa;
-        let op = SweepOf { sweep: self, element: std::marker::PhantomData::<T> };
-        if P::COUNTS_BITS { simd::call_counting_bits(isa, op) } else { simd::call(isa, op) }
-    }
-}
-
-/// The type of an element belongs to the type of an [`Op`].
-struct SweepOf<'a, 'c, P, C, T> {
-    sweep: Sweep<'a, 'c, P, C>,
-    element: std::marker::PhantomData<T>,
-}
-
-impl<T: Real, P: Producer<T>, C: Consumer<T>> Op for SweepOf<'_, '_, P, C, T> {
-    type Out = Result<()>;
-    #[inline(always)]
-    fn run<L: Level>(self) -> Result<()> {
-        let Sweep { producer, consumer, y, scattered, rows: panel_rows, context } = self.sweep;
+        let Sweep { producer, consumer, y, scattered, rows: panel_rows, context } = self;
         let rows = producer.block_rows();
         let blocks = y.len().div_ceil(rows);
         let step = if scattered { golden_step(blocks) } else { 1 };
@@ -115,14 +99,30 @@ impl<T: Real, P: Producer<T>, C: Consumer<T>> Op for SweepOf<'_, '_, P, C, T> {
             begin..y.end.min(begin + rows)
         };
         for i in 0..blocks {
-            let block = block_at(i);
             context.check()?;
-            context.advance(block.len() * panel_rows);
-            if consumer.wants(block.clone()) {
-                producer.block::<L, C>(block, if i + 1 < blocks { block_at(i + 1) } else { 0..0 }, consumer)?;
+            context.advance(block_at(i).len() * panel_rows);
+            if consumer.wants(block_at(i)) {
+                producer.set_block(block_at(i), if i + 1 < blocks { block_at(i + 1) } else { 0..0 })?;
+                for strip in 0..producer.strips() {
+                    simd::call(context.isa, See { consumer, tile: producer.tile(strip) })?;
+                }
             }
         }
         Ok(())
+    }
+}
+
+/// Shows a tile to a consumer.
+struct See<'a, 't, C, T> {
+    consumer: &'a mut C,
+    tile: Tile<'t, T>,
+}
+
+impl<T, C: Consumer<T>> Op for See<'_, '_, C, T> {
+    type Out = Result<()>;
+    #[inline(always)]
+    fn run<L: Level>(self) -> Result<()> {
+        self.consumer.tile::<L>(self.tile)
     }
 }
 

@@ -25,12 +25,12 @@ use super::kernel::{
     BLOCK, Difference, FEW, Multiply, ROW, SLICE, STEP, STRIP, Strip, sum_products, sum_products_thin,
 };
 use super::metric::{Metric, RowTraits};
-use super::{Consumer, Producer, Tile};
+use super::{Producer, Tile};
 use crate::column::Dtype;
 use crate::error::{Error, Result};
 use crate::key::Element;
 use crate::matrix::Matrix;
-use crate::simd::{Ahead, Level, Real};
+use crate::simd::{self, Ahead, Floats, Isa, Level, Op, Real};
 use std::ops::Range;
 
 /// Rows of x in a panel, if they are not too long.
@@ -53,7 +53,11 @@ pub(crate) struct FloatTiles<'a, T> {
     slices: usize,
     panel: Panel<T>,
     block: Block<T>,
+    /// The next block.
+    ahead: Ahead,
     tile: Vec<Strip<T>>,
+    error: Strip<T>,
+    isa: Isa,
     /// The rows of x if they are few, padded with zeros: then rows of y are not packed.
     thin: Vec<T>,
     /// Rows of x in the panel.
@@ -80,6 +84,10 @@ struct Block<T> {
     bias: Vec<T>,
     /// The largest of what the rows bring to the bound.
     terms: [f64; 4],
+    /// The rows.
+    y: Range<usize>,
+    /// Lines of the next block to ask for with each slice of a strip.
+    lines: usize,
 }
 
 /// A row's part in the bound, for x: see [`y_terms`].
@@ -121,6 +129,7 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
         y: Matrix<'a>,
         centre: Option<&'a [T]>,
         most_rows: usize,
+        isa: Isa,
     ) -> Result<Self> {
         let width = x.width();
         let slices = width.div_ceil(SLICE).max(1);
@@ -146,7 +155,12 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
                 scale: room(block_rows, T::default())?,
                 bias: room(block_rows, T::default())?,
                 terms: [0.0; 4],
+                y: 0..0,
+                lines: 0,
             },
+            ahead: Ahead::none(),
+            error: Strip::default(),
+            isa,
             tile: room(block_rows, Strip::default())?,
             thin: room(if most_rows == STRIP { FEW * width.next_multiple_of(STEP) } else { 0 }, T::default())?,
             rows: 0,
@@ -218,10 +232,11 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
         let padded = self.row.len().next_multiple_of(STEP);
         let rows = self.block.scale.len();
         // Values that are rounded on the way to `T` must be so after they were moved by the centre, not before.
-        let exact = self.centre.is_none() || match self.y.dtype() {
-            Dtype::F64 | Dtype::I32 | Dtype::U32 | Dtype::I64 | Dtype::U64 => size_of::<T>() == 8,
-            _ => true,
-        };
+        let exact = self.centre.is_none()
+            || match self.y.dtype() {
+                Dtype::F64 | Dtype::I32 | Dtype::U32 | Dtype::I64 | Dtype::U64 => size_of::<T>() == 8,
+                _ => true,
+            };
         let mut traits = None;
         if exact && self.metric != Metric::Poincare {
             let values = match self.y.row_slice::<T>(index) {
@@ -289,7 +304,11 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
             }
         }
         // 0 times infinity: a row of zeros beside one that is out of range.
-        Strip(error.map(|error| T::rounded(if error.is_nan() { f64::INFINITY } else { error * (1.0 + 8.0 * T::ROUNDING) })))
+        Strip(
+            error.map(|error| {
+                T::rounded(if error.is_nan() { f64::INFINITY } else { error * (1.0 + 8.0 * T::ROUNDING) })
+            }),
+        )
     }
 
     /// Turns sums into values.
@@ -297,9 +316,7 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
     fn finish(&mut self, strip: usize, rows: usize) {
         let (x_scale, x_bias) = (&self.panel.scale[strip].0, &self.panel.bias[strip].0);
         let one_less = T::rounded(-self.sign);
-        for ((values, &y_scale), &y_bias) in
-            self.tile[..rows].iter_mut().zip(&self.block.scale).zip(&self.block.bias)
-        {
+        for ((values, &y_scale), &y_bias) in self.tile[..rows].iter_mut().zip(&self.block.scale).zip(&self.block.bias) {
             for i in 0..STRIP {
                 values.0[i] = T::affine(values.0[i], x_bias[i], y_bias, x_scale[i], y_scale);
             }
@@ -380,53 +397,82 @@ impl<T: Real + Element> Producer<T> for FloatTiles<'_, T> {
         Ok(())
     }
 
+    fn strips(&self) -> usize {
+        self.panel.strips
+    }
+
+    fn set_block(&mut self, y: Range<usize>, next: Range<usize>) -> Result<()> {
+        simd::call(self.isa, Pack { tiles: self, y, next })
+    }
+
+    fn tile(&mut self, strip: usize) -> Tile<'_, T> {
+        simd::call(self.isa, Sum { tiles: self, strip });
+        let values = &mut self.tile[..self.block.y.len()];
+        Tile { values, x0: strip * STRIP, y0: self.block.y.start, error: &self.error }
+    }
+}
+
+/// Packs a block of rows of y.
+struct Pack<'a, 'm, T> {
+    tiles: &'a mut FloatTiles<'m, T>,
+    y: Range<usize>,
+    next: Range<usize>,
+}
+
+impl<T: Real + Element> Op for Pack<'_, '_, T> {
+    type Out = Result<()>;
     #[inline(always)]
-    fn block<L: Level, C: Consumer<T>>(
-        &mut self,
-        y: Range<usize>,
-        next: Range<usize>,
-        consumer: &mut C,
-    ) -> Result<()> {
-        self.block.terms = [0.0; 4];
-        let far = (FAR / (self.y.width() * self.y.dtype().size()).max(1)).max(1);
+    fn run<L: Level>(self) -> Result<()> {
+        let Self { tiles, y, next } = self;
+        tiles.block.terms = [0.0; 4];
+        let far = (FAR / (tiles.y.width() * tiles.y.dtype().size()).max(1)).max(1);
         for (j, index) in y.clone().enumerate() {
             let later = index + far;
             let later = if later < y.end { later } else { next.start + (later - y.end) };
-            let mut ahead = if self.is_thin() { Ahead::new(self.y.span(later..later + 1)) } else { Ahead::none() };
-            self.pack_row::<L>(j, index, &mut ahead)?;
+            let mut ahead = if tiles.is_thin() { Ahead::new(tiles.y.span(later..later + 1)) } else { Ahead::none() };
+            tiles.pack_row::<L>(j, index, &mut ahead)?;
         }
-        let mut ahead = if self.is_thin() { Ahead::none() } else { Ahead::new(self.y.span(next)) };
-        let lines = ahead.lines().div_ceil((self.panel.strips * self.slices).max(1));
-        let (width, rows) = (self.x.width(), self.block.scale.len());
-        let step = <T::Vector<L> as crate::simd::Floats>::ROWS;
-        for strip in 0..self.panel.strips {
-            let columns = &self.panel.columns[strip * width..(strip + 1) * width];
-            let tile = &mut self.tile[..y.len().next_multiple_of(step)];
-            if width == 0 {
-                tile.fill(Strip::default());
-            }
-            // A thin panel's sums are there already.
-            let slices = if self.rows <= FEW && !self.thin.is_empty() { 0 } else { self.slices };
-            let used = self.rows - strip * STRIP;
-            for (slice, columns) in columns.chunks(SLICE).take(slices).enumerate() {
-                let (values, first) = (&self.block.values[slice * rows * ROW..], slice == 0);
-                match self.metric {
-                    Metric::Manhattan => sum_products::<L, T, Difference>(columns, values, tile, used, first, &mut ahead, lines),
-                    _ => sum_products::<L, T, Multiply>(columns, values, tile, used, first, &mut ahead, lines),
-                }
-            }
-            if self.has_epilogue() {
-                self.finish(strip, y.len());
-            }
-            let error = self.error_of(strip);
-            consumer.tile::<L>(Tile {
-                values: &mut self.tile[..y.len()],
-                x0: strip * STRIP,
-                y0: y.start,
-                error: &error,
-            })?;
-        }
+        tiles.ahead = if tiles.is_thin() { Ahead::none() } else { Ahead::new(tiles.y.span(next)) };
+        tiles.block.lines = tiles.ahead.lines().div_ceil((tiles.panel.strips * tiles.slices).max(1));
+        tiles.block.y = y;
         Ok(())
+    }
+}
+
+/// Makes the tile of a strip with the block.
+struct Sum<'a, 'm, T> {
+    tiles: &'a mut FloatTiles<'m, T>,
+    strip: usize,
+}
+
+impl<T: Real + Element> Op for Sum<'_, '_, T> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Level>(self) {
+        let Self { tiles, strip } = self;
+        let (width, rows, len) = (tiles.x.width(), tiles.block.scale.len(), tiles.block.y.len());
+        let padded = len.next_multiple_of(<T::Vector<L> as Floats>::ROWS);
+        let tile = &mut tiles.tile[..padded];
+        if width == 0 {
+            tile.fill(Strip::default());
+        }
+        // A thin panel's sums are there already.
+        let slices = if tiles.rows <= FEW && !tiles.thin.is_empty() { 0 } else { tiles.slices };
+        let used = tiles.rows - strip * STRIP;
+        let columns = &tiles.panel.columns[strip * width..(strip + 1) * width];
+        for (slice, columns) in columns.chunks(SLICE).take(slices).enumerate() {
+            let (values, first, lines) = (&tiles.block.values[slice * rows * ROW..], slice == 0, tiles.block.lines);
+            match tiles.metric {
+                Metric::Manhattan => {
+                    sum_products::<L, T, Difference>(columns, values, tile, used, first, &mut tiles.ahead, lines)
+                }
+                _ => sum_products::<L, T, Multiply>(columns, values, tile, used, first, &mut tiles.ahead, lines),
+            }
+        }
+        if tiles.has_epilogue() {
+            tiles.finish(strip, len);
+        }
+        tiles.error = tiles.error_of(strip);
     }
 }
 

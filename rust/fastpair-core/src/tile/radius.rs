@@ -3,16 +3,16 @@
 //! Tiles filter, float64 decides, as in `topk`. Cost O(n m d); memory: the hits (16 bytes each, twice while they are put
 //! together) and a few MiB for each thread. More hits than allowed are an error as soon as they are seen.
 
-use super::bits::BitTiles;
 use super::exact::Exact;
 use super::kernel::{Strip, at_least};
-use super::pack::{FloatTiles, PANEL, centre_of};
+use super::pack::PANEL;
+use super::search::Search;
 use super::select::{Order, score_columns};
-use super::topk::{Search, TOGETHER, any_reaches, lowered};
-use super::{Admit, Consumer, Producer, Sweep, Tile, panels};
+use super::topk::{TOGETHER, any_reaches, lowered};
+use super::{Admit, Consumer, Tile, panels};
 use crate::error::{Error, Result};
 use crate::pool::Context;
-use crate::simd::{Isa, Level};
+use crate::simd::Level;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -35,15 +35,15 @@ impl Search<'_> {
     /// of them, else an error; each row by index or, if `sorted`, best first.
     pub fn radius(&self, thresholds: &[f64], most: usize, sorted: bool, context: &Context) -> Result<Hits> {
         assert_eq!(thresholds.len(), self.x.rows(), "a threshold for each row");
-        let centre = if self.metric.may_be_centred() { Some(centre_of::<f32>(&self.y)) } else { None };
+        let centre = self.centre();
         let count = AtomicUsize::new(0);
         let panels = panels(self.x.rows(), PANEL, context.threads);
         let parts = if panels.len() >= context.threads { 1 } else { 4 * context.threads };
         let cut = |i: usize| self.y.rows() * i / parts;
-        let tasks: Vec<_> = panels.iter().flat_map(|panel| (0..parts).map(|i| (panel.clone(), cut(i)..cut(i + 1)))).collect();
+        let tasks: Vec<_> =
+            panels.iter().flat_map(|panel| (0..parts).map(|i| (panel.clone(), cut(i)..cut(i + 1)))).collect();
         let task = |(panel, part): (Range<usize>, Range<usize>)| {
-            let (order, exact) =
-                (Order { metric: self.metric, largest: self.largest }, Exact::new(self.metric, self.x, self.y));
+            let (order, exact) = (self.order(), Exact::new(self.metric, self.x, self.y, context.isa));
             let limits = |row: usize| order.value(order.key(thresholds[row])) as f32;
             let rows = panel.len();
             let mut reach = vec![Strip([f32::INFINITY; 32]); rows.div_ceil(32)];
@@ -59,27 +59,15 @@ impl Search<'_> {
                 pending: Vec::new(),
                 found: vec![Vec::new(); rows],
                 exact,
-                isa: context.isa,
                 count: &count,
                 most,
             };
-            if self.metric.is_of_bits() {
-                let mut producer = BitTiles::new(self.metric, order.negated(), self.x, self.y, rows)?;
-                producer.set_panel(panel)?;
-                let (producer, consumer) = (&mut producer, &mut consumer);
-                Sweep { producer, consumer, y: part, scattered: false, rows, context }.run::<f32>()?;
-            } else {
-                let (x, y) = (self.x, self.y);
-                let mut producer = FloatTiles::new(self.metric, order.negated(), x, y, centre.as_deref(), rows)?;
-                producer.set_panel(panel)?;
-                let (producer, consumer) = (&mut producer, &mut consumer);
-                Sweep { producer, consumer, y: part, scattered: false, rows, context }.run::<f32>()?;
-            }
+            self.sweep(panel, part, order.negated(), false, centre.as_deref(), &mut consumer, context)?;
             consumer.settle()?;
             Ok(consumer.found)
         };
         let found = context.map(context.threads, tasks, task)?.into_iter().collect::<Result<Vec<_>>>()?;
-        let order = Order { metric: self.metric, largest: self.largest };
+        let order = self.order();
         let mut hits = Hits { offsets: vec![0], ..Hits::default() };
         for (panel, parts) in panels.iter().zip(found.chunks(parts.max(1))) {
             for row in 0..panel.len() {
@@ -109,7 +97,6 @@ struct Radius<'a> {
     /// Keys and indices of the hits of each row.
     found: Vec<Vec<(f64, i64)>>,
     exact: Exact<'a>,
-    isa: Isa,
     count: &'a AtomicUsize,
     most: usize,
 }
@@ -134,7 +121,7 @@ impl Radius<'_> {
                 limits[1] = limits[1].min(threshold);
             }
             let (exact, order, offset) = (&mut self.exact, self.order, self.admit.offset);
-            score_columns(self.isa, exact, self.begin + row, &columns, order, limits, offset, &mut new);
+            score_columns(exact, self.begin + row, &columns, order, limits, offset, &mut new);
             if self.count.fetch_add(new.len(), Ordering::Relaxed) + new.len() > self.most {
                 return Err(Error::TooManyHits { max_hits: self.most });
             }

@@ -9,8 +9,8 @@ use super::bits::BitTiles;
 use super::exact::Exact;
 use super::kernel::{STRIP, Strip};
 use super::pack::{FloatTiles, PANEL, centre_of};
+use super::search::Search;
 use super::select::Order;
-use super::topk::Search;
 use super::{Admit, Consumer, Producer, Sweep, Tile, panels};
 use crate::error::Result;
 use crate::key::Element;
@@ -47,13 +47,13 @@ impl<'a> Search<'a> {
     pub fn reduce<T: Real + Element>(&self, reduction: Reduction, out: &mut [f64], context: &Context) -> Result<()> {
         assert_eq!(out.len(), self.x.rows(), "a place for each row");
         let centre = if self.metric.may_be_centred() { Some(centre_of::<T>(&self.y)) } else { None };
-        let tiles = |rows| FloatTiles::new(self.metric, false, self.x, self.y, centre.as_deref(), rows);
+        let tiles = |rows| FloatTiles::new(self.metric, false, self.x, self.y, centre.as_deref(), rows, context.isa);
         self.reduce_tiles::<T, _>(tiles, reduction, out, context)
     }
 
     /// The same for rows of packed bits.
     pub fn reduce_bits(&self, reduction: Reduction, out: &mut [f64], context: &Context) -> Result<()> {
-        let tiles = |rows| BitTiles::new(self.metric, false, self.x, self.y, rows);
+        let tiles = |rows| BitTiles::new(self.metric, false, self.x, self.y, rows, context.isa);
         self.reduce_tiles::<f32, _>(tiles, reduction, out, context)
     }
 
@@ -71,7 +71,7 @@ impl<'a> Search<'a> {
             tasks.push((panel, own));
             rest = others;
         }
-        let order = Order { metric: self.metric, largest: self.largest };
+        let order = self.order();
         let task = |(panel, out): (Range<usize>, &mut [f64])| {
             let rows = panel.len();
             let mut consumer = Rows {
@@ -79,7 +79,7 @@ impl<'a> Search<'a> {
                 reduction,
                 begin: panel.start,
                 states: vec![State { count: 0, sum: 0.0, largest: f64::NEG_INFINITY }; rows],
-                exact: Exact::new(self.metric, self.x, self.y),
+                exact: Exact::new(self.metric, self.x, self.y, context.isa),
                 order,
                 ruled: self.admit.is_ruled(),
             };
@@ -272,7 +272,7 @@ impl<'a> Search<'a> {
         upper: bool,
         context: &Context,
     ) -> Result<Vec<u64>> {
-        let centre = if self.metric.may_be_centred() { Some(centre_of::<f32>(&self.y)) } else { None };
+        let centre = self.centre();
         let threads = context.threads_for(self.cost());
         let kinds = if classes.is_some() { 2 } else { 1 };
         // One histogram for each thread, not for each panel.
@@ -287,26 +287,13 @@ impl<'a> Search<'a> {
                 upper,
                 panel: 0..0,
                 counts: vec![0u64; kinds * bins.count],
-                exact: Exact::new(self.metric, self.x, self.y),
+                exact: Exact::new(self.metric, self.x, self.y, context.isa),
                 ruled: self.admit.is_ruled(),
             };
             for panel in panels {
-                let rows = panel.len();
                 consumer.panel = panel.clone();
                 let y = if upper { panel.start..self.y.rows() } else { 0..self.y.rows() };
-                let consumer = &mut consumer;
-                if self.metric.is_of_bits() {
-                    let mut producer = BitTiles::new(self.metric, false, self.x, self.y, rows)?;
-                    producer.set_panel(panel)?;
-                    let producer = &mut producer;
-                    Sweep { producer, consumer, y, scattered: false, rows, context }.run::<f32>()?;
-                } else {
-                    let (x, matrix) = (self.x, self.y);
-                    let mut producer = FloatTiles::new(self.metric, false, x, matrix, centre.as_deref(), rows)?;
-                    producer.set_panel(panel)?;
-                    let producer = &mut producer;
-                    Sweep { producer, consumer, y, scattered: false, rows, context }.run::<f32>()?;
-                }
+                self.sweep(panel, y, false, false, centre.as_deref(), &mut consumer, context)?;
             }
             Ok(consumer.counts)
         };

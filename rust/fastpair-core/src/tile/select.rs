@@ -10,7 +10,6 @@ use super::admit::Admit;
 use super::exact::Exact;
 use super::kernel::{STRIP, Strip};
 use super::metric::Metric;
-use crate::simd::{self, Isa, Level, Op};
 
 /// Which scores are best.
 #[derive(Debug, Clone, Copy)]
@@ -119,7 +118,6 @@ pub(crate) struct Selection<'a> {
     /// Room for the columns and results of a row.
     columns: Vec<u32>,
     found: Vec<(f64, i64)>,
-    isa: Isa,
 }
 
 /// Candidates that a row may have.
@@ -143,7 +141,6 @@ impl<'a> Selection<'a> {
         exact: Exact<'a>,
         scores: &'a mut [f64],
         indices: &'a mut [i64],
-        isa: Isa,
     ) -> Self {
         let rows = scores.len() / k;
         let mut selection = Self {
@@ -160,7 +157,6 @@ impl<'a> Selection<'a> {
             exact,
             columns: Vec::new(),
             found: Vec::new(),
-            isa,
         };
         for row in 0..rows {
             let limits = admit.limits(begin + row).map(|limit| order.key(limit));
@@ -255,7 +251,7 @@ impl<'a> Selection<'a> {
         self.columns.extend(candidates.drain(..).map(|candidate| candidate.column));
         let (order, limits, offset) = (self.order, self.admit.limits(self.begin + row), self.admit.offset);
         let (exact, columns) = (&mut self.exact, &self.columns);
-        score_columns(self.isa, exact, self.begin + row, columns, order, limits, offset, &mut found);
+        score_columns(exact, self.begin + row, columns, order, limits, offset, &mut found);
         self.best(row).enter(order, &mut found);
         self.found = found;
         self.candidates[row] = candidates;
@@ -271,9 +267,7 @@ impl<'a> Selection<'a> {
 }
 
 /// Scores columns of y for a row of x: the keys and indices of those whose scores are within `limits` go to `found`.
-#[allow(clippy::too_many_arguments)]
 pub(crate) fn score_columns(
-    isa: Isa,
     exact: &mut Exact,
     row: usize,
     columns: &[u32],
@@ -282,33 +276,15 @@ pub(crate) fn score_columns(
     offset: usize,
     found: &mut Vec<(f64, i64)>,
 ) {
-    simd::call(isa, Score { exact, row, columns, order, limits, offset, found });
-}
-
-struct Score<'a, 'e> {
-    exact: &'a mut Exact<'e>,
-    row: usize,
-    columns: &'a [u32],
-    order: Order,
-    limits: [f64; 2],
-    offset: usize,
-    found: &'a mut Vec<(f64, i64)>,
-}
-
-impl Op for Score<'_, '_> {
-    type Out = ();
-    #[inline(always)]
-    fn run<L: Level>(self) {
-        self.exact.set_row(self.row);
-        for (i, &column) in self.columns.iter().enumerate() {
-            if let Some(&later) = self.columns.get(i + 2) {
-                self.exact.prefetch(later as usize);
-            }
-            let score = self.exact.score(column as usize);
-            // What is not a number is never within limits.
-            if score >= self.limits[0] && score <= self.limits[1] {
-                self.found.push((self.order.key(score), (self.offset + column as usize) as i64));
-            }
+    exact.set_row(row);
+    for (i, &column) in columns.iter().enumerate() {
+        if let Some(&later) = columns.get(i + 2) {
+            exact.prefetch(later as usize);
+        }
+        let score = exact.score(column as usize);
+        // What is not a number is never within limits.
+        if score >= limits[0] && score <= limits[1] {
+            found.push((order.key(score), (offset + column as usize) as i64));
         }
     }
 }

@@ -7,34 +7,16 @@
 //! Cost O(n m d); memory: inputs, outputs, and for each thread a panel, a block and the candidates of a panel, each a few
 //! MiB whatever the size.
 
-use super::admit::Admit;
-use super::bits::BitTiles;
 use super::exact::Exact;
 use super::kernel::{STRIP, Strip, at_least};
-use super::metric::Metric;
-use super::pack::{FloatTiles, PANEL, centre_of};
-use super::select::{Best, Order, Selection, bytes_per_row};
-use super::{Consumer, Producer, Sweep, Tile, panels};
+use super::pack::PANEL;
+use super::search::Search;
+use super::select::{Best, Selection, bytes_per_row};
+use super::{Consumer, Tile, panels};
 use crate::error::Result;
-use crate::matrix::Matrix;
 use crate::pool::Context;
 use crate::simd::Level;
 use std::ops::Range;
-
-/// A search for the best rows of y for each row of x.
-#[derive(Debug, Clone, Copy)]
-pub struct Search<'a> {
-    /// Queries.
-    pub x: Matrix<'a>,
-    /// Candidates, as wide as the queries.
-    pub y: Matrix<'a>,
-    /// The metric.
-    pub metric: Metric,
-    /// Whether the largest scores are the best.
-    pub largest: bool,
-    /// Which pairs count.
-    pub admit: Admit<'a>,
-}
 
 /// Rows of y between two looks at the exact scores; thresholds are then shared by all that follows.
 const SEGMENT: usize = 1 << 20;
@@ -42,17 +24,7 @@ const SEGMENT: usize = 1 << 20;
 /// Bytes of candidates that a panel may have.
 const MOST_BYTES: usize = 8 << 20;
 
-impl<'a> Search<'a> {
-    /// Pairs to look at.
-    pub fn pairs(&self) -> usize {
-        self.x.rows().saturating_mul(self.y.rows())
-    }
-
-    /// How long that takes, in operations of a nanosecond or so.
-    pub fn cost(&self) -> usize {
-        self.pairs().saturating_mul(self.x.width() / 64 + 1)
-    }
-
+impl Search<'_> {
     /// Improves the `k` best of each row: `scores` and `indices` hold `k` places for each row of x, best first, unused
     /// ones with index -1 at the end.
     pub fn topk(&self, k: usize, scores: &mut [f64], indices: &mut [i64], context: &Context) -> Result<()> {
@@ -61,7 +33,7 @@ impl<'a> Search<'a> {
         if k == 0 || rows == 0 || columns == 0 {
             return Ok(());
         }
-        let centre = if self.metric.may_be_centred() { Some(centre_of::<f32>(&self.y)) } else { None };
+        let centre = self.centre();
         let most = (MOST_BYTES / bytes_per_row(k)).max(STRIP);
         let panels = panels(rows, most.min(PANEL), context.threads);
         for begin in (0..columns).step_by(SEGMENT) {
@@ -104,14 +76,16 @@ impl<'a> Search<'a> {
 
     /// Enters what was found in a part of y.
     fn merge(&self, k: usize, part: Range<usize>, best: (&mut [f64], &mut [i64]), found: (&[f64], &[i64])) {
-        let order = Order { metric: self.metric, largest: self.largest };
+        let order = self.order();
         let own = (self.admit.offset + part.start) as i64..(self.admit.offset + part.end) as i64;
         let mut new = Vec::new();
         for row in 0..self.x.rows() {
             let places = row * k..(row + 1) * k;
             let pairs = found.0[places.clone()].iter().zip(&found.1[places.clone()]);
             // What was there before is in every part's list.
-            new.extend(pairs.filter(|(_, index)| own.contains(index)).map(|(&score, &index)| (order.key(score), index)));
+            new.extend(
+                pairs.filter(|(_, index)| own.contains(index)).map(|(&score, &index)| (order.key(score), index)),
+            );
             Best { scores: &mut best.0[places.clone()], indices: &mut best.1[places] }.enter(order, &mut new);
         }
     }
@@ -128,19 +102,9 @@ impl<'a> Search<'a> {
         indices: &mut [i64],
         context: &Context,
     ) -> Result<()> {
-        let order = Order { metric: self.metric, largest: self.largest };
-        let (exact, rows) = (Exact::new(self.metric, self.x, self.y), panel.len());
-        let mut consumer = TopK(Selection::new(order, self.admit, panel.start, k, exact, scores, indices, context.isa));
-        if self.metric.is_of_bits() {
-            let mut producer = BitTiles::new(self.metric, order.negated(), self.x, self.y, panel.len())?;
-            producer.set_panel(panel)?;
-            Sweep { producer: &mut producer, consumer: &mut consumer, y, scattered: true, rows, context }.run::<f32>()?;
-        } else {
-            let (x, y_matrix) = (self.x, self.y);
-            let mut producer = FloatTiles::new(self.metric, order.negated(), x, y_matrix, centre, panel.len())?;
-            producer.set_panel(panel)?;
-            Sweep { producer: &mut producer, consumer: &mut consumer, y, scattered: true, rows, context }.run::<f32>()?;
-        }
+        let (order, exact) = (self.order(), Exact::new(self.metric, self.x, self.y, context.isa));
+        let mut consumer = TopK(Selection::new(order, self.admit, panel.start, k, exact, scores, indices));
+        self.sweep(panel, y, order.negated(), true, centre, &mut consumer, context)?;
         consumer.0.finish();
         Ok(())
     }

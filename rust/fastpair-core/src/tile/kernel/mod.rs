@@ -75,7 +75,10 @@ pub(crate) fn sum_products<L: Level, T: Real, P: Product>(
     lines: usize,
 ) {
     let rows = <T::Vector<L> as Floats>::ROWS;
-    assert!(x.len() <= SLICE && out.len().is_multiple_of(rows) && y.len() >= out.len() * ROW, "a block of the wrong shape");
+    assert!(
+        x.len() <= SLICE && out.len().is_multiple_of(rows) && y.len() >= out.len() * ROW,
+        "a block of the wrong shape"
+    );
     let lines = lines.div_ceil(out.len() / rows);
     for (y, out) in y.chunks(rows * ROW).zip(out.chunks_mut(rows)) {
         ahead.ask(lines);
