@@ -6,9 +6,9 @@ use super::Isa;
 /// Lanes side by side.
 const LANES: usize = 32;
 
-/// Adds the number of bits in which `y[w]` differs from each of `x[w]`, for all words w.
+/// The number of bits in which each lane of `x` differs from `y`, for less than 2^26 words.
 #[inline]
-pub(crate) fn differing_bits(isa: Isa, x: &[[u64; LANES]], y: &[u64]) -> [u64; LANES] {
+pub(crate) fn differing_bits(isa: Isa, x: &[[u64; LANES]], y: &[u64]) -> [u32; LANES] {
     #[cfg(target_arch = "x86_64")]
     if isa.name() == "v4" && is_x86_feature_detected!("avx512vpopcntdq") {
         // SAFETY: both features were detected.
@@ -24,11 +24,11 @@ pub(crate) fn differing_bits(isa: Isa, x: &[[u64; LANES]], y: &[u64]) -> [u64; L
 }
 
 #[inline(always)]
-fn differing_bits_plain(x: &[[u64; LANES]], y: &[u64]) -> [u64; LANES] {
+fn differing_bits_plain(x: &[[u64; LANES]], y: &[u64]) -> [u32; LANES] {
     let mut counts = [0; LANES];
     for (x, &y) in x.iter().zip(y) {
         for (count, x) in counts.iter_mut().zip(x) {
-            *count += u64::from((x ^ y).count_ones());
+            *count += (x ^ y).count_ones();
         }
     }
     counts
@@ -74,7 +74,7 @@ mod x86 {
     use std::arch::x86_64::*;
 
     #[target_feature(enable = "avx512f,avx512vpopcntdq")]
-    pub(super) fn differing_bits(x: &[[u64; LANES]], y: &[u64]) -> [u64; LANES] {
+    pub(super) fn differing_bits(x: &[[u64; LANES]], y: &[u64]) -> [u32; LANES] {
         let mut sums = [_mm512_setzero_si512(); 4];
         for (x, &y) in x.iter().zip(y) {
             let y = _mm512_set1_epi64(y as i64);
@@ -87,13 +87,13 @@ mod x86 {
         let mut counts = [0; LANES];
         for (h, sum) in sums.into_iter().enumerate() {
             // SAFETY: as above.
-            unsafe { _mm512_storeu_si512(counts.as_mut_ptr().add(8 * h).cast(), sum) };
+            unsafe { _mm256_storeu_si256(counts.as_mut_ptr().add(8 * h).cast(), _mm512_cvtepi64_epi32(sum)) };
         }
         counts
     }
 
     #[target_feature(enable = "popcnt")]
-    pub(super) fn differing_bits_popcnt(x: &[[u64; LANES]], y: &[u64]) -> [u64; LANES] {
+    pub(super) fn differing_bits_popcnt(x: &[[u64; LANES]], y: &[u64]) -> [u32; LANES] {
         super::differing_bits_plain(x, y)
     }
 

@@ -5,14 +5,13 @@
 //! are Hamming distances in float32 below 2^24 bits; a Jaccard distance is a quotient of two counts, off by at most four
 //! roundings.
 
-use super::exact::bit_distance;
 use super::kernel::{STRIP, Strip};
 use super::metric::Metric;
 use super::{Producer, Tile};
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
-use crate::simd::Isa;
 use crate::simd::special::differing_bits;
+use crate::simd::{self, Isa, Level, Op};
 use std::ops::Range;
 
 /// Rows of y in a block.
@@ -29,8 +28,8 @@ pub(crate) struct BitTiles<'a> {
     /// For each strip, its words.
     panel: Vec<[u64; STRIP]>,
     /// Bits that are set in each row of the panel, and of the block.
-    panel_counts: Vec<[u64; STRIP]>,
-    counts: Vec<u64>,
+    panel_counts: Vec<[u32; STRIP]>,
+    counts: Vec<u32>,
     block: Vec<u64>,
     /// The rows of the block.
     rows: Range<usize>,
@@ -86,12 +85,12 @@ impl<'a> BitTiles<'a> {
 
     /// Reads a row as words. The number of bits that are set.
     #[inline(always)]
-    fn read(&mut self, matrix: &Matrix, index: usize) -> u64 {
+    fn read(&mut self, matrix: &Matrix, index: usize) -> u32 {
         matrix.row(index).fill(0, &mut self.bytes[..matrix.width()], |byte: u8| byte);
         for (word, bytes) in self.row.iter_mut().zip(self.bytes.as_chunks::<8>().0) {
             *word = u64::from_ne_bytes(*bytes);
         }
-        self.row.iter().map(|word| u64::from(word.count_ones())).sum()
+        self.row.iter().map(|word| word.count_ones()).sum()
     }
 }
 
@@ -128,16 +127,39 @@ impl Producer<f32> for BitTiles<'_> {
     }
 
     fn tile(&mut self, strip: usize) -> Tile<'_, f32> {
-        let words = &self.panel[strip * self.words..(strip + 1) * self.words];
-        for j in 0..self.rows.len() {
-            let differing = differing_bits(self.isa, words, &self.block[j * self.words..][..self.words]);
-            for i in 0..STRIP {
-                // The bits of one and those of the other hold the common ones twice.
-                let either = (self.panel_counts[strip][i] + self.counts[j] + differing[i]) / 2;
-                self.tile[j].0[i] = self.sign * bit_distance(self.metric, differing[i], either) as f32;
-            }
-        }
+        simd::call(self.isa, Compare { tiles: self, strip });
         let values = &mut self.tile[..self.rows.len()];
         Tile { values, x0: strip * STRIP, y0: self.rows.start, error: &self.error }
+    }
+}
+
+/// Makes the tile of a strip with the block.
+struct Compare<'a, 'm> {
+    tiles: &'a mut BitTiles<'m>,
+    strip: usize,
+}
+
+impl Op for Compare<'_, '_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Level>(self) {
+        let Self { tiles, strip } = self;
+        let words = tiles.words;
+        let (columns, own) = (&tiles.panel[strip * words..(strip + 1) * words], &tiles.panel_counts[strip]);
+        for j in 0..tiles.rows.len() {
+            let differing = differing_bits(tiles.isa, columns, &tiles.block[j * words..(j + 1) * words]);
+            let (values, count) = (&mut tiles.tile[j].0, tiles.counts[j]);
+            if tiles.metric == Metric::Hamming {
+                for i in 0..STRIP {
+                    values[i] = tiles.sign * differing[i] as f32;
+                }
+                continue;
+            }
+            for i in 0..STRIP {
+                // The bits of one and those of the other hold the common ones twice; without any bit, 0 / 1.
+                let either = (own[i] + count + differing[i]) / 2;
+                values[i] = tiles.sign * (differing[i] as f32 / either.max(1) as f32);
+            }
+        }
     }
 }

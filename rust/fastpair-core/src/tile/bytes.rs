@@ -112,22 +112,27 @@ impl<'a> ByteTiles<'a> {
 /// Writes a row of bytes, each moved by 128 if `moved`, and returns its sum and its sum of squares.
 #[inline(always)]
 fn read(matrix: &Matrix, index: usize, moved: bool, out: &mut [u8]) -> (i32, u64) {
-    let (mut sum, mut squares) = (0i32, 0u64);
-    // 128 added to or taken from a byte flips its highest bit.
-    let flip = if moved { 128 } else { 0 };
-    let row = matrix.row(index);
-    if matrix.dtype() == Dtype::I8 {
-        row.fill(0, &mut out[..matrix.width()], |value: i8| {
-            sum += i32::from(value);
-            squares += u64::from(i32::from(value).pow(2) as u32);
-            value as u8 ^ flip
-        });
+    let (row, out) = (matrix.row(index), &mut out[..matrix.width()]);
+    let signed = matrix.dtype() == Dtype::I8;
+    if signed {
+        row.fill(0, out, |value: i8| value as u8);
     } else {
-        row.fill(0, &mut out[..matrix.width()], |value: u8| {
-            sum += i32::from(value);
-            squares += u64::from(u32::from(value).pow(2));
-            value ^ flip
-        });
+        row.fill(0, out, |value: u8| value);
+    }
+    let (mut sum, mut squares) = (0i32, 0u64);
+    // 2^15 squares of bytes fit 32 bits.
+    for part in out.chunks(1 << 12) {
+        let mut square = 0i32;
+        for &byte in part {
+            let value = if signed { i32::from(byte as i8) } else { i32::from(byte) };
+            sum += value;
+            square += value * value;
+        }
+        squares += square as u64;
+    }
+    if moved {
+        // 128 added to or taken from a byte flips its highest bit.
+        out.iter_mut().for_each(|byte| *byte ^= 128);
     }
     (sum, squares)
 }
@@ -163,16 +168,7 @@ impl Producer<f32> for ByteTiles<'_> {
     }
 
     fn set_block(&mut self, y: Range<usize>, _next: Range<usize>) -> Result<()> {
-        let (length, signed) = (self.x.width().next_multiple_of(4), self.signed());
-        self.most = [0.0; 3];
-        for (j, index) in y.clone().enumerate() {
-            let (sum, squares) = read(&self.y, index, !signed, &mut self.block[j * length..(j + 1) * length]);
-            let traits = self.metric.traits(squares as f64);
-            let terms = [traits.norm * traits.scale, traits.scale, traits.half * traits.scale].map(|term| term as f32);
-            let moved = if signed { 128 * sum } else { 0 };
-            self.others[j] = Other { moved, scale: traits.scale as f32, bias: traits.bias as f32 };
-            self.most.iter_mut().zip(terms).for_each(|(most, term)| *most = most.max(term));
-        }
+        simd::call(self.isa, Pack { tiles: self, y: y.clone() });
         self.y_rows = y;
         Ok(())
     }
@@ -181,6 +177,30 @@ impl Producer<f32> for ByteTiles<'_> {
         simd::call(self.isa, Sum { tiles: self, strip });
         let values = &mut self.tile[..self.y_rows.len()];
         Tile { values, x0: strip * STRIP, y0: self.y_rows.start, error: &self.error }
+    }
+}
+
+/// Packs a block of rows of y.
+struct Pack<'a, 'm> {
+    tiles: &'a mut ByteTiles<'m>,
+    y: Range<usize>,
+}
+
+impl Op for Pack<'_, '_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<L: Level>(self) {
+        let Self { tiles, y } = self;
+        let (length, signed) = (tiles.x.width().next_multiple_of(4), tiles.signed());
+        tiles.most = [0.0; 3];
+        for (j, index) in y.enumerate() {
+            let (sum, squares) = read(&tiles.y, index, !signed, &mut tiles.block[j * length..(j + 1) * length]);
+            let traits = tiles.metric.traits(squares as f64);
+            let terms = [traits.norm * traits.scale, traits.scale, traits.half * traits.scale].map(|term| term as f32);
+            let moved = if signed { 128 * sum } else { 0 };
+            tiles.others[j] = Other { moved, scale: traits.scale as f32, bias: traits.bias as f32 };
+            tiles.most.iter_mut().zip(terms).for_each(|(most, term)| *most = most.max(term));
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use super::bits::BitTiles;
 use super::bytes::ByteTiles;
 use super::exact::{Exact, check_point};
-use super::kernel::STRIP;
+use super::kernel::{STRIP, Strip};
 use super::metric::Metric;
 use super::pack::{FloatTiles, PANEL, centre_of};
 use super::search::Search;
@@ -200,42 +200,38 @@ impl<T: Real> Dense<'_, T> {
         for (limit, &error) in limits.iter_mut().zip(&error.0) {
             *limit = error.times(norms_squared);
         }
-        for (j, values) in values.iter().enumerate() {
-            let place = self.place(y0 + j, x0);
+        for (j, Strip(values)) in values.iter_mut().enumerate() {
             let mut lost = false;
             match metric {
-                Metric::Dot => place.copy_from_slice(&values.0[..place.len()]),
+                Metric::Dot => {}
                 Metric::Cosine => {
                     let (least, most) = (T::rounded(-1.0), T::rounded(1.0));
-                    for (place, &value) in place.iter_mut().zip(&values.0) {
-                        let value = value.larger(least);
-                        *place = if value > most { most } else { value };
+                    for value in values.iter_mut() {
+                        let larger = value.larger(least);
+                        *value = if larger > most { most } else { larger };
                     }
                 }
-                Metric::SqEuclidean => {
-                    for ((place, &value), &limit) in place.iter_mut().zip(&values.0).zip(&limits) {
-                        let score = value.times(minus_two).larger(zero);
-                        lost |= score < limit;
-                        *place = score;
+                Metric::SqEuclidean | Metric::Euclidean => {
+                    for (value, &limit) in values.iter_mut().zip(&limits) {
+                        *value = value.times(minus_two).larger(zero);
+                        lost |= *value < limit;
                     }
-                }
-                Metric::Euclidean => {
-                    for ((place, &value), &limit) in place.iter_mut().zip(&values.0).zip(&limits) {
-                        let square = value.times(minus_two).larger(zero);
-                        lost |= square < limit;
-                        *place = square.root();
+                    if metric == Metric::Euclidean {
+                        values.iter_mut().for_each(|value| *value = value.root());
                     }
                 }
                 Metric::Manhattan | Metric::Hamming | Metric::Jaccard => {
-                    for (place, &value) in place.iter_mut().zip(&values.0) {
-                        *place = zero.minus(value);
-                    }
+                    values.iter_mut().for_each(|value| *value = zero.minus(*value));
                 }
                 Metric::Poincare | Metric::Lorentz => {
-                    for (place, &value) in place.iter_mut().zip(&values.0) {
-                        *place = T::rounded(metric.score_of_value(value.widened()));
-                    }
+                    values.iter_mut().for_each(|value| *value = T::rounded(metric.score_of_value(value.widened())));
                 }
+            }
+            let place = self.place(y0 + j, x0);
+            match <&mut [T; STRIP]>::try_from(&mut *place) {
+                // A copy of known length is two registers.
+                Ok(place) => *place = *values,
+                Err(_) => place.copy_from_slice(&values[..place.len()]),
             }
             if lost {
                 self.mend(y0 + j, x0, &limits);

@@ -3,6 +3,7 @@
 use super::admit::Admit;
 use super::bits::BitTiles;
 use super::bytes::ByteTiles;
+use super::kernel::FEW;
 use super::metric::Metric;
 use super::pack::{FloatTiles, centre_of};
 use super::select::Order;
@@ -62,6 +63,8 @@ impl Search<'_> {
         context: &Context,
     ) -> Result<()> {
         let (metric, rows) = (self.metric, panel.len());
+        // Few rows of x are compared as fast as y is read, which is fastest in order.
+        let scattered = scattered && rows > FEW;
         if metric.is_of_bits() {
             let mut producer = BitTiles::new(metric, negated, self.x, self.y, rows, context.isa)?;
             producer.set_panel(panel)?;
