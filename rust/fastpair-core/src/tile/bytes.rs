@@ -228,8 +228,8 @@ impl Op for Sum<'_, '_> {
                     values[i] = (sums[i] - other.moved - lanes.moved[i]) as f32;
                 }
                 if !plain {
-                    for i in 0..STRIP {
-                        values[i] = f32::affine(values[i], lanes.bias.0[i], other.bias, lanes.scale.0[i], other.scale);
+                    for ((value, &bias), &scale) in values.iter_mut().zip(&lanes.bias.0).zip(&lanes.scale.0) {
+                        *value = f32::affine(*value, bias, other.bias, scale, other.scale);
                     }
                 }
             }

@@ -180,10 +180,10 @@ impl<T: Real> Dense<'_, T> {
     #[cold]
     #[inline(never)]
     fn mend(&mut self, row: usize, x0: usize, limits: &[T]) {
-        for lane in 0..STRIP.min(self.panel.len() - x0) {
+        for (lane, &limit) in limits.iter().enumerate().take(self.panel.len() - x0) {
             let score = self.place(row, x0)[lane];
             let squared = if self.metric == Metric::Euclidean { score.times(score) } else { score };
-            if squared < limits[lane] {
+            if squared < limit {
                 self.exact.set_row(self.panel.start + x0 + lane);
                 let score = T::rounded(self.exact.score(row));
                 self.place(row, x0)[lane] = score;

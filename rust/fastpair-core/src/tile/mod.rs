@@ -23,6 +23,8 @@ pub mod radius;
 pub mod reduce;
 mod search;
 mod select;
+#[cfg(test)]
+mod tests;
 pub mod topk;
 
 pub use admit::{Admit, Bits, Exclude, LabelRule};

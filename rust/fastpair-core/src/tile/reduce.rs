@@ -166,15 +166,16 @@ impl<T: Real> Consumer<T> for Rows<'_> {
             return Ok(());
         }
         let Tile { values, x0, y0, .. } = tile;
-        self.search.to_scores(values);
+        self.search.score_values(values);
         let mut counts = [values.len() as u32; STRIP];
         let (zero, lowest) = (T::default(), T::rounded(f64::NEG_INFINITY));
         let out = if self.reduction == Reduction::Mean { zero } else { lowest };
         if self.ruled {
             for (j, values) in values.iter_mut().enumerate() {
-                for lane in 0..STRIP.min(self.states.len() - x0) {
-                    if !self.search.admit.pair(self.begin + x0 + lane, y0 + j) {
-                        (values.0[lane], counts[lane]) = (out, counts[lane] - 1);
+                let rows = self.begin + x0..self.begin + self.states.len();
+                for ((value, count), row) in values.0.iter_mut().zip(&mut counts).zip(rows) {
+                    if !self.search.admit.pair(row, y0 + j) {
+                        (*value, *count) = (out, *count - 1);
                     }
                 }
             }
@@ -223,7 +224,7 @@ impl<T: Real> Consumer<T> for Rows<'_> {
 impl Search<'_> {
     /// Turns values into scores.
     #[inline(always)]
-    fn to_scores<T: Real>(&self, values: &mut [Strip<T>]) {
+    fn score_values<T: Real>(&self, values: &mut [Strip<T>]) {
         use super::metric::Metric;
         let factor = match self.metric {
             Metric::Dot | Metric::Cosine => return,

@@ -72,9 +72,9 @@ unsafe fn group_of<'y, L: Level, T: Real, P: Product, const SQUARES: bool, const
                 let (h, lane) = (part % 2, part * lanes);
                 let value = V::<L, T>::load(y.as_ptr().add(lane));
                 of_y[h] = if SQUARES { value.mul_add(value, of_y[h]) } else { of_y[h].add(value.abs()) };
-                for i in 0..N {
+                for (i, sums) in of_x.iter_mut().enumerate() {
                     let own = V::<L, T>::load(x.as_ptr().add(i * padded + step * STEP + lane));
-                    of_x[i][h] = P::add_to(of_x[i][h], own, value);
+                    sums[h] = P::add_to(sums[h], own, value);
                 }
             }
         }

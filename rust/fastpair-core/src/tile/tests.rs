@@ -1,0 +1,127 @@
+//! Every producer on every level against the definition: no value may be farther from that of the exact score than the
+//! tile says.
+
+use super::exact::Exact;
+use super::kernel::STRIP;
+use super::metric::Metric;
+use super::{Admit, Consumer, Search, Tile};
+use crate::column::HasDtype;
+use crate::error::Result;
+use crate::matrix::Matrix;
+use crate::pool::Context;
+use crate::simd::{Isa, Level};
+use half::f16;
+
+/// A consumer that checks every value.
+struct Check<'a> {
+    metric: Metric,
+    negated: bool,
+    rows: usize,
+    exact: Exact<'a>,
+    seen: usize,
+    about: &'a str,
+}
+
+impl Consumer<f32> for Check<'_> {
+    #[inline(always)]
+    fn tile<L: Level>(&mut self, tile: Tile<f32>) -> Result<()> {
+        for lane in 0..STRIP.min(self.rows - tile.x0) {
+            self.exact.set_row(tile.x0 + lane);
+            for (j, values) in tile.values.iter().enumerate() {
+                let score = self.exact.score(tile.y0 + j);
+                let expected = self.metric.value(score) * if self.negated { -1.0 } else { 1.0 };
+                let (value, error) = (f64::from(values.0[lane]), f64::from(tile.error.0[lane]));
+                assert!(
+                    (value - expected).abs() <= error,
+                    "{}: row {} and {}: {value} is farther than {error} from {expected}",
+                    self.about,
+                    tile.x0 + lane,
+                    tile.y0 + j,
+                );
+                self.seen += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check<T: HasDtype>(x: &[T], y: &[T], width: usize, metrics: &[Metric], about: &str) {
+    let (x, y) = (Matrix::from_slice(x, width), Matrix::from_slice(y, width));
+    for &metric in metrics {
+        for isa in Isa::available() {
+            for negated in [false, true] {
+                let context = Context { isa, ..Context::new() };
+                let search = Search { x, y, metric, largest: true, admit: Admit::default() };
+                let about = format!("{about}, {metric:?}, {}, negated {negated}", isa.name());
+                let exact = Exact::new(metric, x, y, isa);
+                let mut consumer = Check { metric, negated, rows: x.rows(), exact, seen: 0, about: &about };
+                let centre = search.centre();
+                let (all, centre) = (0..x.rows(), centre.as_deref());
+                search.sweep(all, 0..y.rows(), negated, true, centre, &mut consumer, &context).unwrap();
+                assert_eq!(consumer.seen, x.rows() * y.rows());
+            }
+        }
+    }
+}
+
+const FLAT: [Metric; 6] =
+    [Metric::Dot, Metric::Cosine, Metric::SqEuclidean, Metric::Euclidean, Metric::Manhattan, Metric::Lorentz];
+
+/// Makes a number of another one and its place.
+type Shape<'a> = &'a dyn Fn(usize, f64) -> f64;
+
+/// Numbers in (-1, 1).
+fn numbers(count: usize, seed: u64) -> Vec<f64> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+#[test]
+fn no_value_is_farther_from_the_truth_than_the_bound() {
+    for (rows, columns, width) in [(3, 50, 7), (40, 200, 65), (17, 9, 300), (33, 170, 1), (5, 20, 600)] {
+        let (x, y) = (numbers(rows * width, 1), numbers(columns * width, 2));
+        let shapes: [(&str, Shape); 8] = [
+            ("plain", &|_, v| v),
+            ("offset", &|_, v| v + 1000.0),
+            ("huge", &|_, v| v * 1e30),
+            ("tiny", &|_, v| v * 1e-30),
+            ("subnormal", &|_, v| v * 1e-42),
+            ("cancelling", &|i, v| if i % 2 == 0 { 1e4 + v } else { -1e4 + v }),
+            ("outlier dimension", &|i, v| if i % width == 0 { v * 1e6 } else { v }),
+            ("mixed norms", &|i, v| v * 10f64.powi((i / width % 9) as i32 * 8 - 32)),
+        ];
+        for (about, shape) in shapes {
+            let cast = |values: &[f64]| values.iter().enumerate().map(|(i, &v)| shape(i, v) as f32).collect::<Vec<_>>();
+            let about = format!("{about} {rows} {columns} {width}");
+            check(&cast(&x), &cast(&y), width, &FLAT, &about);
+            let wide = |values: &[f64]| values.iter().enumerate().map(|(i, &v)| shape(i, v)).collect::<Vec<f64>>();
+            check(&wide(&x), &wide(&y), width, &FLAT, &format!("float64 {about}"));
+        }
+        let ball = |values: &[f64]| {
+            let scale = |row: &[f64]| 0.9999 / row.iter().map(|v| v.abs()).sum::<f64>().max(1e-9);
+            values.chunks(width).flat_map(|row| row.iter().map(move |v| (v * scale(row)) as f32)).collect::<Vec<_>>()
+        };
+        check(&ball(&x), &ball(&y), width, &[Metric::Poincare], "ball");
+        let halves = |values: &[f64]| values.iter().map(|&v| f16::from_f64(v)).collect::<Vec<_>>();
+        check(&halves(&x), &halves(&y), width, &FLAT, "float16");
+        let bytes = |values: &[f64]| values.iter().map(|&v| (v * 128.0) as i8).collect::<Vec<_>>();
+        check(&bytes(&x), &bytes(&y), width, &FLAT, "int8");
+        let unsigned = |values: &[f64]| values.iter().map(|&v| (v * 128.0 + 128.0) as u8).collect::<Vec<_>>();
+        let with_bits = [&FLAT[..], &[Metric::Hamming, Metric::Jaccard]].concat();
+        check(&unsigned(&x), &unsigned(&y), width, &with_bits, "uint8");
+    }
+}
+
+#[test]
+fn float64_out_of_the_range_of_float32_is_bounded_too() {
+    let (x, y) = (numbers(8 * 33, 3), numbers(60 * 33, 4));
+    for scale in [1e-300, 1e-60, 1e60, 1e150] {
+        let scaled = |values: &[f64]| values.iter().map(|&v| v * scale).collect::<Vec<f64>>();
+        let metrics = if scale > 1e100 { &FLAT[..2] } else { &FLAT[..5] };
+        check(&scaled(&x), &scaled(&y), 33, metrics, &format!("times {scale}"));
+    }
+}
