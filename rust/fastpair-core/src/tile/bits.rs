@@ -129,7 +129,7 @@ impl Producer<f32> for BitTiles<'_> {
     fn tile(&mut self, strip: usize) -> Tile<'_, f32> {
         simd::call(self.isa, Compare { tiles: self, strip });
         let values = &mut self.tile[..self.rows.len()];
-        Tile { values, x0: strip * STRIP, y0: self.rows.start, error: &self.error }
+        Tile { values, x0: strip * STRIP, y0: self.rows.start, error: &self.error, biases: None }
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) struct ByteTiles<'a> {
     /// Rows of y, each of a whole number of quads.
     block: Vec<u8>,
     others: Vec<Other>,
+    y_bias: Vec<f32>,
     /// The largest of what the rows bring to the bound.
     most: [f32; 3],
     y_rows: Range<usize>,
@@ -56,7 +57,6 @@ struct Lanes {
 struct Other {
     moved: i32,
     scale: f32,
-    bias: f32,
 }
 
 impl<'a> ByteTiles<'a> {
@@ -95,6 +95,7 @@ impl<'a> ByteTiles<'a> {
             rows: 0,
             block: vec![0; BLOCK * quads * 4],
             others: vec![Other::default(); BLOCK],
+            y_bias: vec![0.0; BLOCK],
             most: [0.0; 3],
             y_rows: 0..0,
             tile: vec![none; BLOCK],
@@ -176,7 +177,8 @@ impl Producer<f32> for ByteTiles<'_> {
     fn tile(&mut self, strip: usize) -> Tile<'_, f32> {
         simd::call(self.isa, Sum { tiles: self, strip });
         let values = &mut self.tile[..self.y_rows.len()];
-        Tile { values, x0: strip * STRIP, y0: self.y_rows.start, error: &self.error }
+        let biases = Some((&self.lanes[strip].bias, &self.y_bias[..values.len()]));
+        Tile { values, x0: strip * STRIP, y0: self.y_rows.start, error: &self.error, biases }
     }
 }
 
@@ -198,7 +200,8 @@ impl Op for Pack<'_, '_> {
             let traits = tiles.metric.traits(squares as f64);
             let terms = [traits.norm * traits.scale, traits.scale, traits.half * traits.scale].map(|term| term as f32);
             let moved = if signed { 128 * sum } else { 0 };
-            tiles.others[j] = Other { moved, scale: traits.scale as f32, bias: traits.bias as f32 };
+            tiles.others[j] = Other { moved, scale: traits.scale as f32 };
+            tiles.y_bias[j] = traits.bias as f32;
             tiles.most.iter_mut().zip(terms).for_each(|(most, term)| *most = most.max(term));
         }
     }
@@ -223,13 +226,14 @@ impl Op for Sum<'_, '_> {
             let place = |j: usize| (begin + j) * quads * 4..(begin + j + 1) * quads * 4;
             dot_bytes(columns, std::array::from_fn(|j| &tiles.block[place(j)]), &mut sums);
             for (j, sums) in sums.iter().enumerate().take(rows - begin) {
-                let (other, values) = (&tiles.others[begin + j], &mut tiles.tile[begin + j].0);
+                let (other, y_bias) = (&tiles.others[begin + j], tiles.y_bias[begin + j]);
+                let values = &mut tiles.tile[begin + j].0;
                 for i in 0..STRIP {
                     values[i] = (sums[i] - other.moved - lanes.moved[i]) as f32;
                 }
                 if !plain {
                     for ((value, &bias), &scale) in values.iter_mut().zip(&lanes.bias.0).zip(&lanes.scale.0) {
-                        *value = f32::affine(*value, bias, other.bias, scale, other.scale);
+                        *value = f32::affine(*value, bias, y_bias, scale, other.scale);
                     }
                 }
             }

@@ -9,7 +9,7 @@ use super::bytes::ByteTiles;
 use super::exact::{Exact, check_point};
 use super::kernel::{STRIP, Strip};
 use super::metric::Metric;
-use super::pack::{FloatTiles, PANEL, centre_of};
+use super::pack::{FloatTiles, PANEL};
 use super::search::Search;
 use super::{Consumer, Producer, Sweep, Tile, panels};
 use crate::error::Result;
@@ -19,17 +19,17 @@ use crate::pool::Context;
 use crate::simd::{Level, Real};
 use std::ops::Range;
 
-/// Squared distances below this part of `(norm_x + norm_y)^2` are computed from differences in float64: the sum of
-/// squares less twice the product would have lost too many digits.
-const CANCELLED: f64 = 1.0 / 64.0;
+/// Squared distances below this part of `norm_x^2 + norm_y^2` are computed from differences in float64: the sum of squares
+/// less twice the product would have lost too many digits. What is computed how depends on the two rows alone.
+const CANCELLED: f64 = 1.0 / 32.0;
 
 impl<'a> Search<'a> {
     /// Writes the scores of all pairs: `out[i * m + j]` is that of row i of x and row j of y.
     pub fn dense<T: Real + Element>(&self, out: &mut [T], context: &Context) -> Result<()> {
-        let centre = if self.metric.may_be_centred() { Some(centre_of::<T>(&self.y)) } else { None };
+        // No centre, which would make each score depend on other rows.
         let pieces = self.pieces(out, context);
         let task = |(range, out): (Range<usize>, &mut [T])| {
-            let tiles = |x, y, most| FloatTiles::new(self.metric, false, x, y, centre.as_deref(), most, context.isa);
+            let tiles = |x, y, most| FloatTiles::new(self.metric, false, x, y, None, most, context.isa);
             self.fill(tiles, range, out, context)
         };
         context.map(context.threads, pieces, task)?.into_iter().collect()
@@ -176,32 +176,30 @@ impl<T: Real> Dense<'_, T> {
         &mut self.out[at..at + used]
     }
 
-    /// Computes anew what has lost too many digits. The bound on errors grows with the norms: see `pack`.
+    /// Computes anew the scores of a row with the lanes that have lost too many digits or all.
     #[cold]
     #[inline(never)]
-    fn mend(&mut self, row: usize, x0: usize, limits: &[T]) {
-        for (lane, &limit) in limits.iter().enumerate().take(self.panel.len() - x0) {
-            let score = self.place(row, x0)[lane];
-            let squared = if self.metric == Metric::Euclidean { score.times(score) } else { score };
-            if squared < limit {
-                self.exact.set_row(self.panel.start + x0 + lane);
-                let score = T::rounded(self.exact.score(row));
-                self.place(row, x0)[lane] = score;
-            }
+    fn mend(&mut self, row: usize, x0: usize, lost: &[bool; STRIP]) {
+        for lane in (0..STRIP.min(self.panel.len() - x0)).filter(|&lane| lost[lane]) {
+            self.exact.set_row(self.panel.start + x0 + lane);
+            let score = T::rounded(self.exact.score(row));
+            self.place(row, x0)[lane] = score;
         }
     }
 
     #[inline(always)]
-    fn write<L: Level>(&mut self, tile: Tile<T>, norms_squared: T) {
-        let Tile { values, x0, y0, error } = tile;
-        let (zero, minus_two) = (T::default(), T::rounded(-2.0));
+    fn write<L: Level>(&mut self, tile: Tile<T>) {
+        let Tile { values, x0, y0, biases, .. } = tile;
+        let (zero, minus_two, lowest) = (T::default(), T::rounded(-2.0), T::rounded(f64::NEG_INFINITY));
         let metric = self.metric;
-        let mut limits = [zero; STRIP];
-        for (limit, &error) in limits.iter_mut().zip(&error.0) {
-            *limit = error.times(norms_squared);
-        }
+        let out_of_range = biases.is_some_and(|(x, _)| x.0.contains(&lowest));
         for (j, Strip(values)) in values.iter_mut().enumerate() {
-            let mut lost = false;
+            let mut lost = [false; STRIP];
+            if let Some((x, y)) = biases
+                && (out_of_range || y[j] == lowest)
+            {
+                lost = x.0.map(|bias| bias == lowest || y[j] == lowest);
+            }
             match metric {
                 Metric::Dot => {}
                 Metric::Cosine => {
@@ -212,9 +210,12 @@ impl<T: Real> Dense<'_, T> {
                     }
                 }
                 Metric::SqEuclidean | Metric::Euclidean => {
-                    for (value, &limit) in values.iter_mut().zip(&limits) {
+                    let (x, y) = biases.expect("distances have biases");
+                    // A bias is minus half a squared norm.
+                    let part = T::rounded(-2.0 * CANCELLED);
+                    for ((value, lost), &bias) in values.iter_mut().zip(&mut lost).zip(&x.0) {
                         *value = value.times(minus_two).larger(zero);
-                        lost |= *value < limit;
+                        *lost = *value < bias.plus(y[j]).times(part);
                     }
                     if metric == Metric::Euclidean {
                         values.iter_mut().for_each(|value| *value = value.root());
@@ -233,8 +234,8 @@ impl<T: Real> Dense<'_, T> {
                 Ok(place) => *place = *values,
                 Err(_) => place.copy_from_slice(&values[..place.len()]),
             }
-            if lost {
-                self.mend(y0 + j, x0, &limits);
+            if lost.contains(&true) {
+                self.mend(y0 + j, x0, &lost);
             }
         }
     }
@@ -243,9 +244,7 @@ impl<T: Real> Dense<'_, T> {
 impl<T: Real> Consumer<T> for Dense<'_, T> {
     #[inline(always)]
     fn tile<L: Level>(&mut self, tile: Tile<T>) -> Result<()> {
-        // The bound is `c (norm_x + norm_y)^2 / 2` with c near `roundings u`: from it to the squared norms.
-        let roundings = super::pack::roundings(self.exact.width());
-        self.write::<L>(tile, T::rounded(CANCELLED * 2.0 / (T::ROUNDING * roundings as f64)));
+        self.write::<L>(tile);
         Ok(())
     }
 }

@@ -119,11 +119,6 @@ impl<'a> Exact<'a> {
         Self { metric, x, y, row, square: 0.0, other, bits: vec![0; width], isa }
     }
 
-    /// Elements of a row.
-    pub fn width(&self) -> usize {
-        self.row.len()
-    }
-
     /// Takes row `index` of x.
     pub fn set_row(&mut self, index: usize) {
         if self.metric.is_of_bits() {

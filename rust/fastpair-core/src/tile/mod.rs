@@ -46,6 +46,9 @@ pub(crate) struct Tile<'a, T> {
     pub y0: usize,
     /// How far a value of each lane may be from [`Metric::value`](metric::Metric::value) of the pair's score.
     pub error: &'a Strip<T>,
+    /// The biases of the rows of x and of y, which a value holds: negative infinity for a row that is out of range and
+    /// whose values mean nothing. None if there are no such things.
+    pub biases: Option<(&'a Strip<T>, &'a [T])>,
 }
 
 /// Something that reads tiles.

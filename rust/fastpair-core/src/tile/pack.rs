@@ -207,7 +207,7 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
         if out_of_range {
             self.row.fill(T::default());
             let infinite = f64::INFINITY;
-            return Ok(RowTraits { norm: infinite, half: infinite, bias: 0.0, scale: 1.0 });
+            return Ok(RowTraits { norm: infinite, half: infinite, bias: -infinite, scale: 1.0 });
         }
         if of_x && self.metric == Metric::Lorentz {
             self.wide.first_mut().into_iter().for_each(|first| *first = -*first);
@@ -408,7 +408,8 @@ impl<T: Real + Element> Producer<T> for FloatTiles<'_, T> {
     fn tile(&mut self, strip: usize) -> Tile<'_, T> {
         simd::call(self.isa, Sum { tiles: self, strip });
         let values = &mut self.tile[..self.block.y.len()];
-        Tile { values, x0: strip * STRIP, y0: self.block.y.start, error: &self.error }
+        let biases = Some((&self.panel.bias[strip], &self.block.bias[..values.len()]));
+        Tile { values, x0: strip * STRIP, y0: self.block.y.start, error: &self.error, biases }
     }
 }
 

@@ -141,7 +141,7 @@ impl Consumer<f32> for Radius<'_> {
 
     #[inline(always)]
     fn tile<L: Level>(&mut self, tile: Tile<f32>) -> Result<()> {
-        let Tile { values, x0, y0, error } = tile;
+        let Tile { values, x0, y0, error, .. } = tile;
         let reach = lowered(&self.reach[x0 / 32], error);
         for (part, values) in values.chunks(TOGETHER).enumerate() {
             if !any_reaches(values, &reach) {

@@ -144,6 +144,22 @@ impl Rows<'_> {
         }
     }
 
+    /// Scores pairs of rows whose values mean nothing in float64.
+    #[inline(always)]
+    fn score_out_of_range<T: Real>(&mut self, values: &mut [Strip<T>], x0: usize, y0: usize, x: &Strip<T>, y: &[T]) {
+        let lowest = T::rounded(f64::NEG_INFINITY);
+        let any_x = x.0.contains(&lowest);
+        for (j, (values, &y_bias)) in values.iter_mut().zip(y).enumerate() {
+            if !any_x && y_bias != lowest {
+                continue;
+            }
+            for lane in (0..STRIP.min(self.states.len() - x0)).filter(|&lane| y_bias == lowest || x.0[lane] == lowest) {
+                self.exact.set_row(self.begin + x0 + lane);
+                values.0[lane] = T::rounded(self.exact.score(y0 + j));
+            }
+        }
+    }
+
     /// Adds what each lane has in `sums` of `counts` terms, which are relative to `exp(largest)`.
     #[inline(always)]
     fn add<T: Real>(&mut self, x0: usize, sums: &[T; STRIP], counts: &[u32; STRIP]) {
@@ -165,8 +181,11 @@ impl<T: Real> Consumer<T> for Rows<'_> {
             self.count(&tile, thresholds);
             return Ok(());
         }
-        let Tile { values, x0, y0, .. } = tile;
+        let Tile { values, x0, y0, biases, .. } = tile;
         self.search.score_values(values);
+        if let Some((x, y)) = biases {
+            self.score_out_of_range(values, x0, y0, x, y);
+        }
         let mut counts = [values.len() as u32; STRIP];
         let (zero, lowest) = (T::default(), T::rounded(f64::NEG_INFINITY));
         let out = if self.reduction == Reduction::Mean { zero } else { lowest };
@@ -321,7 +340,7 @@ struct Histogram<'a> {
 impl Consumer<f32> for Histogram<'_> {
     #[inline(always)]
     fn tile<L: Level>(&mut self, tile: Tile<f32>) -> Result<()> {
-        let Tile { values, x0, y0, error } = tile;
+        let Tile { values, x0, y0, error, .. } = tile;
         let Bins { low, high, count } = self.bins;
         let (factor, metric) = (count as f64 / (high - low), self.search.metric);
         // In units of bins, with the rounding of `at`. Only where scores are values is the bin known without the score.

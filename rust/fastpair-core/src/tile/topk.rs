@@ -123,7 +123,7 @@ impl Consumer<f32> for TopK<'_> {
 
     #[inline(always)]
     fn tile<L: Level>(&mut self, tile: Tile<f32>) -> Result<()> {
-        let Tile { values, x0, y0, error } = tile;
+        let Tile { values, x0, y0, error, .. } = tile;
         for (part, values) in values.chunks(TOGETHER).enumerate() {
             let reach = lowered(self.0.thresholds(x0), error);
             if !any_reaches(values, &reach) {
