@@ -50,7 +50,7 @@ lint: .venv/.package .venv/.group-lint ## formatting, lints and types of both la
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	MYPYPATH=python $(PY) -m mypy
-	$(PY) -m mypy.stubtest fastpair._core
+	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml fastpair._core
 
 clean: ## remove everything that the other targets made
 	rm -rf .venv .venv-bench target dist docs/_build roc.png .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -38,4 +38,6 @@ html_theme_options = {
     "show_prev_next": False,
 }
 # A page without siblings has nothing to show there.
-html_sidebars = {page: [] for page in ("index", "install", "differences", "benchmarks", "papers", "guide/auc")}
+html_sidebars = {
+    page: [] for page in ("index", "install", "differences", "benchmarks", "papers", "guide/auc", "guide/similarity")
+}

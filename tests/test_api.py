@@ -23,6 +23,16 @@ RULES = [
     ("min_score", None),
     ("max_score", None),
 ]
+PAIRS = [
+    ("x", NO),
+    ("labels", NO),
+    "*",
+    ("metric", "cosine"),
+    ("exact", None),
+    ("bins", 1 << 18),
+    ("num_threads", None),
+    ("progress", False),
+]
 COVARIANCES = [("covariance", None), ("inverse_covariance", None)]
 SIGNATURES = {
     "auc": [
@@ -97,6 +107,38 @@ SIGNATURES = {
         *COVARIANCES,
         ("num_threads", None),
     ],
+    "similarity.reduce": [
+        ("x", NO),
+        ("y", None),
+        "*",
+        ("op", "max"),
+        ("metric", "cosine"),
+        ("threshold", None),
+        ("scale", 1.0),
+        ("bins", 10),
+        ("range", None),
+        ("largest", None),
+        *RULES[:-2],
+        ("num_threads", None),
+        ("progress", False),
+    ],
+    "similarity.late_interaction": [
+        ("a", NO),
+        ("b", NO),
+        "*",
+        ("a_mask", None),
+        ("b_mask", None),
+        ("a_offsets", None),
+        ("b_offsets", None),
+        ("mode", "max"),
+        ("alpha", 0.1),
+        ("symmetric", False),
+        ("metric", "cosine"),
+        ("k", None),
+        ("num_threads", None),
+    ],
+    "metrics.pair_auc": PAIRS,
+    "metrics.pair_eer": PAIRS,
     "similarity.sinkhorn": [
         ("similarities", NO),
         ("eps", 0.05),
@@ -156,6 +198,9 @@ def test_the_namespace_holds_the_same_functions():
 
 NAMED_TUPLES = {
     "metrics.GroupedAuc": ("auc", "groups"),
+    "metrics.PairAuc": ("auc", "low", "high"),
+    "metrics.PairEer": ("eer", "threshold", "low", "high"),
+    "similarity.Histogram": ("counts", "edges"),
     "similarity.TopK": ("scores", "indices"),
     "similarity.RadiusHits": ("indptr", "indices", "scores"),
     "similarity.SinkhornPlan": ("plan", "u", "v"),
@@ -249,6 +294,9 @@ def test_importing_and_calling_load_no_heavy_package():
         fastpair.pairwise(np.eye(3), metric="jensenshannon")
         fastpair.Corpus(np.eye(3)).topk(np.eye(3), 2)
         fastpair.similarity.sinkhorn(np.eye(3))
+        fastpair.similarity.reduce(np.eye(3), op="logsumexp")
+        fastpair.similarity.late_interaction(np.ones((1, 2, 3)), np.ones((2, 2, 3)))
+        fastpair.metrics.pair_auc(np.eye(3), [0, 0, 1])
         print("loaded:", *sorted({name.split(".")[0] for name in sys.modules}))
         """
     )

@@ -2,9 +2,9 @@
 
 The map:
 
-* `fastpair.metrics`: `auc`, `gauc` (also here at the top).
-* `fastpair.similarity`: `topk`, `radius`, `pairwise`, `Corpus`, `TopkState` (also here at the top), `rowwise` and
-  `sinkhorn`.
+* `fastpair.metrics`: `auc`, `gauc` (also here at the top), `pair_auc` and `pair_eer`.
+* `fastpair.similarity`: `topk`, `radius`, `pairwise`, `Corpus`, `TopkState` (also here at the top), `rowwise`,
+  `reduce`, `late_interaction` and `sinkhorn`.
 * `fastpair.show_config`, `fastpair.set_num_threads`, `fastpair.get_num_threads`: how it runs.
 * `fastpair.errors`: `UndefinedMetricWarning`.
 

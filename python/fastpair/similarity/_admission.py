@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
-from fastpair.similarity._inputs import check_flag, is_sparse
+from fastpair._embeddings import check_flag, is_sparse
 
 __all__ = ["Admission", "AdmissionOptions", "Exclude", "known_rules", "parse_admission", "per_row"]
 

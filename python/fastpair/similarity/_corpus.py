@@ -7,9 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike
-from fastpair._validate import check_num_threads
-from fastpair.similarity._admission import AdmissionOptions, known_rules, parse_admission
-from fastpair.similarity._inputs import (
+from fastpair._embeddings import (
     Metric,
     are_largest_best,
     check_count,
@@ -19,7 +17,9 @@ from fastpair.similarity._inputs import (
     queries,
     same_width,
 )
-from fastpair.similarity._progress import Progress, Report
+from fastpair._progress import Progress, Report
+from fastpair._validate import check_num_threads
+from fastpair.similarity._admission import AdmissionOptions, known_rules, parse_admission
 from fastpair.similarity._radius import RadiusHits, check_threshold
 from fastpair.similarity._search import Hits, count_hits, empty_topk, find_hits, improve, join_columns, sort_hits
 from fastpair.similarity._topk import Out, TopK, check_out, filled

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from fastpair import _core
 from fastpair._array import ArrayLike
+from fastpair._embeddings import METRICS, check_flag, check_metric, embeddings, is_narrow, is_sparse, same_width
 from fastpair._validate import check_num_threads
 from fastpair.similarity import _composed, _sparse
-from fastpair.similarity._inputs import METRICS, check_flag, check_metric, embeddings, is_narrow, is_sparse, same_width
 
 __all__ = ["pairwise", "rowwise"]
 
@@ -93,7 +93,7 @@ def pairwise(
 
     See Also
     --------
-    rowwise : Scores of aligned rows.
+    fastpair.similarity.rowwise : Scores of aligned rows.
     fastpair.topk : The best of each row, without the matrix.
 
     Notes
@@ -210,7 +210,7 @@ def rowwise(
 
     See Also
     --------
-    pairwise : Scores of all pairs.
+    fastpair.pairwise : Scores of all pairs.
 
     Notes
     -----

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike
+from fastpair._embeddings import Metric, are_largest_best, check_count, check_flag, check_metric, two_sets
+from fastpair._progress import Progress, Report
 from fastpair._validate import check_num_threads
 from fastpair.similarity._admission import Exclude, parse_admission, per_row
-from fastpair.similarity._inputs import Metric, are_largest_best, check_count, check_flag, check_metric, two_sets
-from fastpair.similarity._progress import Progress, Report
 from fastpair.similarity._search import find_hits
 
 __all__ = ["RadiusHits", "check_threshold", "radius"]

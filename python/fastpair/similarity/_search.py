@@ -11,10 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair import _core
+from fastpair._progress import Progress
 from fastpair.similarity._admission import Admission
-from fastpair.similarity._progress import Progress
 
-__all__ = ["Hits", "count_hits", "empty_topk", "find_hits", "improve", "join_columns", "sort_hits"]
+__all__ = [
+    "Hits",
+    "bin_counts",
+    "count_hits",
+    "empty_topk",
+    "find_hits",
+    "improve",
+    "join_columns",
+    "reduced",
+    "sort_hits",
+]
 
 _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
@@ -122,13 +132,59 @@ def count_hits(
         block = y if last - first == len(y) else y[first:last]
         pairs = len(x) * (last - first)
         for which, limit in enumerate(limits):
-            report = progress.part(pairs // len(limits) if which else pairs - pairs // len(limits))
+            share = pairs // len(limits)
+            report = progress.part(share if which else pairs - share * (len(limits) - 1))
             found = _core.reduce(x, block, metric, largest, rules, "count", limit, 1.0, False, report, num_threads)
             counts[which] += found.astype(np.int64)
             progress.end_part()
     if nearest is not None:
         counts[1][np.isinf(nearest) & (nearest == away)] = 0
     return np.asarray(counts[0] - counts[1])
+
+
+def reduced(
+    x: _Array,
+    y: _Array,
+    metric: str,
+    op: str,
+    scale: float,
+    wide: bool,
+    admission: Admission,
+    progress: Progress,
+    num_threads: int | None,
+) -> _Floats:
+    """Return the mean or the log-sum-exp of the scores of each row."""
+    result = np.empty(len(x))
+    for first, last in _row_blocks(len(x), len(y), admission):
+        report = progress.part((last - first) * len(y))
+        rules = admission.rows(first, last).rules(0, len(y))
+        result[first:last] = _core.reduce(
+            x[first:last], y, metric, True, rules, op, None, scale, wide, report, num_threads
+        )
+        progress.end_part()
+    return result
+
+
+def bin_counts(
+    x: _Array,
+    y: _Array,
+    metric: str,
+    low: float,
+    high: float,
+    bins: int,
+    admission: Admission,
+    progress: Progress,
+    num_threads: int | None,
+) -> _Ints:
+    """Count the scores of all pairs in equal bins."""
+    counts = np.zeros(bins, np.int64)
+    for first, last in _row_blocks(len(x), len(y), admission):
+        report = progress.part((last - first) * len(y))
+        rules = admission.rows(first, last).rules(0, len(y))
+        found = _core.histogram(x[first:last], y, metric, rules, low, high, bins, None, False, report, num_threads)
+        counts += found[0].astype(np.int64)
+        progress.end_part()
+    return counts
 
 
 def join_columns(parts: list[Hits], rows: int) -> Hits:
@@ -163,3 +219,11 @@ def _column_blocks(columns: int, admission: Admission) -> Iterator[tuple[int, in
     width = max(64, columns * MOST_MASK_BYTES // bits // 8 * 8)
     for begin in range(0, columns, width):
         yield begin, min(begin + width, columns)
+
+
+def _row_blocks(rows: int, columns: int, admission: Admission) -> Iterator[tuple[int, int]]:
+    """Ranges of rows for which a mask of bool pairs takes little room when packed."""
+    bits = admission.pairs_bytes(columns)
+    height = max(rows, 1) if bits <= MOST_MASK_BYTES else max(1, rows * MOST_MASK_BYTES // bits)
+    for begin in range(0, rows, height):
+        yield begin, min(begin + height, rows)

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
+from fastpair._embeddings import check_count, check_flag, embeddings, is_narrow
 from fastpair.similarity._admission import per_row
-from fastpair.similarity._inputs import check_count, check_flag, embeddings, is_narrow
 
 __all__ = ["SinkhornPlan", "sinkhorn"]
 

@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastpair._embeddings import embeddings, is_narrow, is_sparse, queries
+from fastpair._progress import Progress
 from fastpair.similarity._admission import Admission
-from fastpair.similarity._inputs import embeddings, is_narrow, is_sparse, queries
-from fastpair.similarity._progress import Progress
 
 __all__ = ["Rows", "improve", "two_sets", "write_pairwise"]
 

@@ -5,10 +5,10 @@ from typing import SupportsIndex, Unpack
 import numpy as np
 
 from fastpair._array import ArrayLike
+from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric, embeddings, same_width
+from fastpair._progress import Progress, Report
 from fastpair._validate import check_num_threads
 from fastpair.similarity._admission import AdmissionOptions, known_rules, parse_admission
-from fastpair.similarity._inputs import Metric, are_largest_best, check_count, check_metric, embeddings, same_width
-from fastpair.similarity._progress import Progress, Report
 from fastpair.similarity._search import empty_topk, improve
 from fastpair.similarity._topk import TopK
 

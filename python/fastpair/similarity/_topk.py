@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike
+from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric, is_sparse, two_sets
+from fastpair._progress import Progress, Report
 from fastpair._validate import check_num_threads
 from fastpair.similarity import _sparse
 from fastpair.similarity._admission import Exclude, parse_admission
-from fastpair.similarity._inputs import Metric, are_largest_best, check_count, check_metric, is_sparse, two_sets
-from fastpair.similarity._progress import Progress, Report
 from fastpair.similarity._search import empty_topk, improve
 
 __all__ = ["Out", "TopK", "check_out", "filled", "topk"]

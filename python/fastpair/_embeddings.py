@@ -1,4 +1,4 @@
-"""Checks of embeddings that every function of this namespace shares: shapes, dtypes, names of metrics."""
+"""Checks of embeddings that several namespaces share: shapes, dtypes, names of metrics."""
 
 import operator
 import sys
@@ -19,6 +19,7 @@ __all__ = [
     "embeddings",
     "is_narrow",
     "is_sparse",
+    "numbers",
     "queries",
     "same_width",
     "two_sets",
@@ -83,12 +84,12 @@ def is_narrow(array: _Array) -> bool:
 
 def embeddings(values: ArrayLike, argument: str, metric: str) -> _Array:
     """View `values` as a matrix whose dtype the metric can read; bits stay as they are."""
-    return _matrix(_numbers(values, argument, metric), argument)
+    return _matrix(numbers(values, argument, metric), argument)
 
 
 def queries(x: ArrayLike, metric: str) -> tuple[_Array, bool]:
     """View `x` as a matrix, and say whether it is a single query of one dimension."""
-    array = _numbers(x, "x", metric)
+    array = numbers(x, "x", metric)
     return (array[np.newaxis], True) if array.ndim == 1 else (_matrix(array, "x"), False)
 
 
@@ -130,7 +131,7 @@ def _matrix(array: _Array, argument: str) -> _Array:
     return array
 
 
-def _numbers(values: ArrayLike, argument: str, metric: str) -> _Array:
+def numbers(values: ArrayLike, argument: str, metric: str) -> _Array:
     """View array-like `values` as an array of real numbers."""
     if is_sparse(values):
         raise TypeError(
