@@ -99,6 +99,17 @@ impl<'a> Matrix<'a> {
         if own { self.row(index).as_slice(0, self.width) } else { None }
     }
 
+    /// Rows as they lie in memory, one after the other, if they do so as `T`.
+    pub(crate) fn rows_slice<T: Real + Element>(&self, rows: std::ops::Range<usize>) -> Option<&'a [T]> {
+        let (first, last) = (self.row_slice::<T>(rows.start)?, self.row_slice::<T>(rows.end - 1)?);
+        let span = self.span(rows.clone());
+        if span.start != first.as_ptr().cast() || span.end != last.as_ptr_range().end.cast() {
+            return None;
+        }
+        let from = self.first + rows.start * self.width * size_of::<T>();
+        bytemuck::try_cast_slice(&self.bytes[from..from + rows.len() * self.width * size_of::<T>()]).ok()
+    }
+
     /// Writes row `index` as floats of type `T`, rounded to the nearest.
     pub(crate) fn read<T: Real>(&self, index: usize, out: &mut [T]) {
         let row = self.row(index);

@@ -39,6 +39,10 @@ pub(crate) const PANEL: usize = 448;
 /// Bytes that a panel or a block may take; rows that are very long make them smaller.
 const MOST_BYTES: usize = 4 << 20;
 
+/// Sums of squares or magnitudes in this range lost nothing that the bound does not cover.
+const SMALLEST_SUM: f64 = 1.0 / (1u64 << 60) as f64;
+const LARGEST_SUM: f64 = (1u128 << 80) as f64;
+
 /// Bytes between what is read and what is asked for, in thin mode.
 const FAR: usize = 1 << 12;
 
@@ -225,6 +229,35 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
         self.rows <= FEW && !self.thin.is_empty()
     }
 
+    /// Thin mode for what is asked for most, products of rows that lie one after the other: nothing but loads and products
+    /// for each row, so that the memory is what is waited for. False if it cannot be done.
+    #[inline(always)]
+    fn pack_products<L: Level>(&mut self, y: &Range<usize>, next: &Range<usize>) -> bool {
+        let width = self.x.width();
+        if !self.is_thin() || self.metric != Metric::Dot || self.has_epilogue() || width == 0 {
+            return false;
+        }
+        let Some(values) = self.y.rows_slice::<T>(y.clone()) else { return false };
+        let (padded, rows) = (width.next_multiple_of(STEP), self.rows.min(STRIP));
+        let far = (FAR / (width * size_of::<T>())).max(1);
+        let mut most = 0f64;
+        let mut in_range = true;
+        for (j, row) in values.chunks_exact(width).enumerate() {
+            let later = y.start + j + far;
+            let later = if later < y.end { later } else { next.start + (later - y.end) };
+            let mut ahead = Ahead::new(self.y.span(later..later + 1));
+            let sums = &mut self.tile[j].0[..rows];
+            let sum = sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, row, sums, &mut ahead);
+            in_range &= sum > SMALLEST_SUM && sum < LARGEST_SUM;
+            most = most.max(sum);
+        }
+        let traits = self.metric.traits(most);
+        self.block.terms = y_terms(&traits);
+        self.block.bias[..y.len()].fill(T::default());
+        self.ahead = Ahead::none();
+        in_range
+    }
+
     /// Packs row `index` of y as row `j` of the block, or in thin mode sums its products into the tile.
     #[inline(always)]
     fn pack_row<L: Level>(&mut self, j: usize, index: usize, ahead: &mut Ahead) -> Result<()> {
@@ -261,7 +294,7 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
                 _ => copy::<T, true>(values, self.centre, &mut self.block.values[j * ROW..], rows * ROW),
             };
             // Small or large sums may have lost something; NaN is neither.
-            if sum > 2f64.powi(-60) && sum < 2f64.powi(80) {
+            if sum > SMALLEST_SUM && sum < LARGEST_SUM {
                 traits = Some(self.metric.traits(sum));
             }
         }
@@ -426,6 +459,10 @@ impl<T: Real + Element> Op for Pack<'_, '_, T> {
     fn run<L: Level>(self) -> Result<()> {
         let Self { tiles, y, next } = self;
         tiles.block.terms = [0.0; 4];
+        if tiles.pack_products::<L>(&y, &next) {
+            tiles.block.y = y;
+            return Ok(());
+        }
         let far = (FAR / (tiles.y.width() * tiles.y.dtype().size()).max(1)).max(1);
         for (j, index) in y.clone().enumerate() {
             let later = index + far;
