@@ -4,7 +4,7 @@
 //! is moved by 128 and the difference, 128 times the sum of the other row, is taken away again:
 //! `x.y = (x + 128).y - 128 sum(y)` for signed bytes, `x.y = x.(y - 128) + 128 sum(x)` for unsigned ones. A sum of at most
 //! 2^15 columns fits 32 bits; its float32 is off by one rounding, and the value by three more, each relative to at most
-//! `norm_x norm_y + half_x + half_y` as in `pack`.
+//! `norm_x norm_y + half_x + half_y` as in `bound`.
 
 use super::kernel::{BLOCK, STRIP, Strip};
 use super::metric::Metric;

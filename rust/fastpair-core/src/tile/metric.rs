@@ -112,7 +112,7 @@ impl Metric {
     }
 }
 
-/// What a row brings to the values of its pairs, and to the bound on their errors (see `pack`).
+/// What a row brings to the values of its pairs, and to the bound on their errors (see `bound`).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowTraits {
     /// The norm, where products of norms bound the sum.

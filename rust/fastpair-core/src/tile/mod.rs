@@ -8,17 +8,19 @@
 //! never summed across lanes. Consumers are plain loops over 32 lanes, written once and compiled for every level.
 //!
 //! * [`metric`]: what a score is, and how it shows in a tile. [`exact`](self): the same in float64, in one fixed order.
-//! * `kernel`: the micro-kernel. `pack`, `bytes`, `bits`: producers. `admit`: which pairs count.
+//! * `kernel`: the micro-kernel. `packed`: its input. `bound`: its errors. `pack`, `bytes`, `bits`: producers. `admit`: which pairs count.
 //! * [`topk`], [`radius`], [`dense`], [`reduce`]: consumers.
 
 mod admit;
 mod bits;
+mod bound;
 mod bytes;
 pub mod dense;
 mod exact;
 mod kernel;
 pub mod metric;
 mod pack;
+mod packed;
 pub mod radius;
 pub mod reduce;
 mod search;

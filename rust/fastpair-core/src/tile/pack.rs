@@ -1,43 +1,17 @@
-//! Tiles of floats: rows of any float or integer dtype, packed for the micro-kernel.
-//!
-//! # The bound on errors
-//! With `u` the error of one rounding, let X, Y be the rows in exact arithmetic (moved by the centre if there is one) and
-//! x, y what is packed: `|x_k - X_k| <= 2u |X_k|`, one rounding for a conversion and one for the centre. The kernel adds
-//! at most `K` = slice length + number of slices roundings to each term (a fused operation adds one, an unfused pair two,
-//! of which the product's is the first), so by the classic bound for inner products
-//! `|sum - X.Y| <= (K + 5) u (1 + small) sum |X_k Y_k| <= (K + 5) u (1 + small) |X| |Y|`, and for Manhattan distances the
-//! same with `|X|_1 + |Y|_1`. Norms, biases and scales are rounded too: a float sum of squares in 32 lanes has a relative
-//! error of at most `(d / 32 + 6) u`, and a bias or a scale inherits it. Together, with the traits `norm, half, scale` of
-//! both rows,
-//!
-//! `|value - exact value| <= c scale_x scale_y (norm_x norm_y + half_x + half_y)`, `c = (K + d / 32 + 32) u 1.05`.
-//!
-//! The factor 1.05 covers second-order terms (`K u < 1/100` for all that fits a memory), the float64 evaluation of the
-//! score, that of [`Metric::value`] and the rounding of the bound itself. Numbers below the normal range lose at most the
-//! smallest one at each operation: `c_small scale_x scale_y (1 + norm_x) (1 + norm_y)` with `c_small = 8 d` times that.
-//! A block has one bound for each lane, made with the largest traits of its rows of y.
-//!
-//! Rows whose norm squared would leave the range are packed as zeros, and the bound of their pairs is infinite: every
-//! such pair is then scored in float64. For cosines they are multiplied by a power of two instead.
+//! Tiles of floats: rows of any float or integer dtype, packed for the micro-kernel. See `bound` for their errors.
 
+use super::bound::{errors, factors, x_terms, y_terms};
 use super::exact::check_point;
-use super::kernel::{
-    BLOCK, Difference, FEW, Multiply, ROW, SLICE, STEP, STRIP, Strip, sum_products, sum_products_thin,
-};
+use super::kernel::{Difference, FEW, Multiply, ROW, SLICE, STEP, STRIP, Strip, sum_products, sum_products_thin};
 use super::metric::{Metric, RowTraits};
+use super::packed::{Block, Panel, copy, room};
 use super::{Producer, Tile};
 use crate::column::Dtype;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::key::Element;
 use crate::matrix::Matrix;
 use crate::simd::{self, Ahead, Floats, Isa, Level, Op, Real};
 use std::ops::Range;
-
-/// Rows of x in a panel, if they are not too long.
-pub(crate) const PANEL: usize = 448;
-
-/// Bytes that a panel or a block may take; rows that are very long make them smaller.
-const MOST_BYTES: usize = 4 << 20;
 
 /// Sums of squares or magnitudes in this range lost nothing that the bound does not cover.
 const SMALLEST_SUM: f64 = 1.0 / (1u64 << 60) as f64;
@@ -61,6 +35,8 @@ pub(crate) struct FloatTiles<'a, T> {
     ahead: Ahead,
     tile: Vec<Strip<T>>,
     error: Strip<T>,
+    /// See `bound`.
+    factors: [f64; 2],
     isa: Isa,
     /// The rows of x if they are few, padded with zeros: then rows of y are not packed.
     thin: Vec<T>,
@@ -69,58 +45,6 @@ pub(crate) struct FloatTiles<'a, T> {
     /// Room for a row.
     row: Vec<T>,
     wide: Vec<f64>,
-}
-
-/// The packed rows of x: for each strip, its columns.
-struct Panel<T> {
-    strips: usize,
-    columns: Vec<Strip<T>>,
-    scale: Vec<Strip<T>>,
-    bias: Vec<Strip<T>>,
-    /// What each row brings to the bound: the factors of `Block::terms`.
-    terms: Vec<[Strip<T>; 4]>,
-}
-
-/// The packed rows of y: for each slice, [`BLOCK`] rows.
-struct Block<T> {
-    values: Vec<T>,
-    scale: Vec<T>,
-    bias: Vec<T>,
-    /// The largest of what the rows bring to the bound.
-    terms: [f64; 4],
-    /// The rows.
-    y: Range<usize>,
-    /// Lines of the next block to ask for with each slice of a strip.
-    lines: usize,
-}
-
-/// A row's part in the bound, for x: see [`y_terms`].
-fn x_terms(traits: &RowTraits) -> [f64; 4] {
-    let RowTraits { norm, half, scale, .. } = *traits;
-    [norm * scale, half * scale, scale, (1.0 + norm) * scale]
-}
-
-/// A row's part in the bound, for y: the bound is the sum of the products.
-fn y_terms(traits: &RowTraits) -> [f64; 4] {
-    let RowTraits { norm, half, scale, .. } = *traits;
-    [norm * scale, scale, half * scale, (1.0 + norm) * scale]
-}
-
-/// The roundings that the bound counts for rows of this width.
-pub(crate) fn roundings(width: usize) -> usize {
-    width.min(SLICE) + width.div_ceil(SLICE).max(1) + width / 32 + 32
-}
-
-fn room<T: Clone>(len: usize, value: T) -> Result<Vec<T>> {
-    let mut vector = Vec::new();
-    vector.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { bytes: len * size_of::<T>() })?;
-    vector.resize(len, value);
-    Ok(vector)
-}
-
-/// As many rows of `width` elements of `size` bytes as may be packed, at most `most`, a multiple of `step`.
-fn rows_that_fit(width: usize, size: usize, most: usize, step: usize) -> usize {
-    (MOST_BYTES / (width.max(1) * size) / step * step).clamp(step, most)
 }
 
 impl<'a, T: Real + Element> FloatTiles<'a, T> {
@@ -137,9 +61,9 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
     ) -> Result<Self> {
         let width = x.width();
         let slices = width.div_ceil(SLICE).max(1);
-        let most_rows = most_rows.min(rows_that_fit(width, size_of::<T>(), PANEL, STRIP)).next_multiple_of(STRIP);
-        let strips = most_rows / STRIP;
-        let block_rows = rows_that_fit(width, size_of::<T>(), BLOCK, 42).min(y.rows().next_multiple_of(42).max(42));
+        let (panel, block) = (Panel::new(most_rows, width)?, Block::new(y.rows(), width)?);
+        let block_rows = block.rows();
+        let thin = if most_rows <= STRIP { FEW * width.next_multiple_of(STEP) } else { 0 };
         Ok(Self {
             metric,
             sign: if negated { -1.0 } else { 1.0 },
@@ -147,26 +71,14 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
             y,
             centre,
             slices,
-            panel: Panel {
-                strips: 0,
-                columns: room(strips * width, Strip::default())?,
-                scale: room(strips, Strip::default())?,
-                bias: room(strips, Strip::default())?,
-                terms: room(strips, [Strip::default(); 4])?,
-            },
-            block: Block {
-                values: room(slices * block_rows * ROW, T::default())?,
-                scale: room(block_rows, T::default())?,
-                bias: room(block_rows, T::default())?,
-                terms: [0.0; 4],
-                y: 0..0,
-                lines: 0,
-            },
+            panel,
+            block,
             ahead: Ahead::none(),
             error: Strip::default(),
+            factors: factors::<T>(width),
             isa,
             tile: room(block_rows, Strip::default())?,
-            thin: room(if most_rows == STRIP { FEW * width.next_multiple_of(STEP) } else { 0 }, T::default())?,
+            thin: room(thin, T::default())?,
             rows: 0,
             row: room(width, T::default())?,
             wide: room(width, 0.0)?,
@@ -176,15 +88,6 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
     /// Largest norm whose products with others stay in range.
     fn largest_norm() -> f64 {
         if size_of::<T>() == 4 { 2f64.powi(50) } else { 2f64.powi(250) }
-    }
-
-    /// `c` of the module's text, and `c_small`.
-    fn error_factors(&self) -> [f64; 2] {
-        let width = self.x.width();
-        let roundings = roundings(width);
-        // 8 times the smallest number of the type, itself below the normal range.
-        let smallest = if size_of::<T>() == 4 { 2f64.powi(-146) } else { 2f64.powi(-1070) };
-        [1.05 * T::ROUNDING * roundings as f64, smallest * width as f64]
     }
 
     /// Whether the values are other than the sums.
@@ -263,7 +166,7 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
     fn pack_row<L: Level>(&mut self, j: usize, index: usize, ahead: &mut Ahead) -> Result<()> {
         let thin = self.is_thin();
         let padded = self.row.len().next_multiple_of(STEP);
-        let rows = self.block.scale.len();
+        let rows = self.block.rows();
         // Values that are rounded on the way to `T` must be so after they were moved by the centre, not before.
         let exact = self.centre.is_none()
             || match self.y.dtype() {
@@ -324,26 +227,6 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
         Ok(())
     }
 
-    /// The bound of the lanes of a strip with the rows of the block.
-    #[inline(always)]
-    fn error_of(&self, strip: usize) -> Strip<T> {
-        let [c, small] = self.error_factors();
-        let [a, b, c_half, d] = self.block.terms;
-        let factors = [c * a, c * b, c * c_half, small * d];
-        let mut error = [0f64; STRIP];
-        for (terms, factor) in self.panel.terms[strip].iter().zip(factors) {
-            for (error, &term) in error.iter_mut().zip(&terms.0) {
-                *error += term.widened() * factor;
-            }
-        }
-        // 0 times infinity: a row of zeros beside one that is out of range.
-        Strip(
-            error.map(|error| {
-                T::rounded(if error.is_nan() { f64::INFINITY } else { error * (1.0 + 8.0 * T::ROUNDING) })
-            }),
-        )
-    }
-
     /// Turns sums into values.
     #[inline(always)]
     fn finish(&mut self, strip: usize, rows: usize) {
@@ -364,37 +247,9 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
     }
 }
 
-/// Copies a row into the slices of a block, `step` elements apart, moved by the centre, and returns the sum of its squares
-/// or else magnitudes.
-#[inline(always)]
-fn copy<T: Real, const SQUARES: bool>(values: &[T], centre: Option<&[T]>, to: &mut [T], step: usize) -> f64 {
-    let mut lanes = [T::default(); STRIP];
-    for (slice, values) in values.chunks(SLICE).enumerate() {
-        let to = &mut to[slice * step..][..values.len()];
-        match centre {
-            None => to.copy_from_slice(values),
-            Some(centre) => {
-                let centre = &centre[slice * SLICE..][..values.len()];
-                to.iter_mut().zip(values).zip(centre).for_each(|((to, &value), &centre)| *to = T::minus(value, centre));
-            }
-        }
-        let add = |lane: &mut T, value: T| {
-            *lane = if SQUARES { T::square_plus(value, *lane) } else { T::magnitude_plus(value, *lane) };
-        };
-        let (whole, rest) = to.as_chunks::<STRIP>();
-        for values in whole {
-            for i in 0..STRIP {
-                add(&mut lanes[i], values[i]);
-            }
-        }
-        lanes.iter_mut().zip(rest).for_each(|(lane, &value)| add(lane, value));
-    }
-    lanes.iter().map(|lane| lane.widened()).sum()
-}
-
 impl<T: Real + Element> Producer<T> for FloatTiles<'_, T> {
     fn block_rows(&self) -> usize {
-        self.block.scale.len()
+        self.block.rows()
     }
 
     fn set_panel(&mut self, x: Range<usize>) -> Result<()> {
@@ -488,7 +343,7 @@ impl<T: Real + Element> Op for Sum<'_, '_, T> {
     #[inline(always)]
     fn run<L: Level>(self) {
         let Self { tiles, strip } = self;
-        let (width, rows, len) = (tiles.x.width(), tiles.block.scale.len(), tiles.block.y.len());
+        let (width, rows, len) = (tiles.x.width(), tiles.block.rows(), tiles.block.y.len());
         let padded = len.next_multiple_of(<T::Vector<L> as Floats>::ROWS);
         let tile = &mut tiles.tile[..padded];
         if width == 0 {
@@ -510,21 +365,6 @@ impl<T: Real + Element> Op for Sum<'_, '_, T> {
         if tiles.has_epilogue() {
             tiles.finish(strip, len);
         }
-        tiles.error = tiles.error_of(strip);
+        tiles.error = errors(&tiles.panel.terms[strip], tiles.block.terms, tiles.factors);
     }
-}
-
-/// A point near the middle of the rows, exact in `T`: distances do not change when both matrices are moved by it, and
-/// numbers lose less. The mean of at most 256 rows.
-pub(crate) fn centre_of<T: Real>(matrix: &Matrix) -> Vec<T> {
-    let step = matrix.rows().div_ceil(256).max(1);
-    let mut sum = vec![0f64; matrix.width()];
-    let mut row = sum.clone();
-    for index in (0..matrix.rows()).step_by(step) {
-        matrix.read(index, &mut row);
-        sum.iter_mut().zip(&row).for_each(|(sum, value)| *sum += value);
-    }
-    let count = matrix.rows().div_ceil(step).max(1) as f64;
-    let mean = |sum: f64| Some(T::rounded(sum / count)).filter(|mean| mean.widened().is_finite());
-    sum.into_iter().map(|sum| mean(sum).unwrap_or_default()).collect()
 }

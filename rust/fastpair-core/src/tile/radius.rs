@@ -5,7 +5,7 @@
 
 use super::exact::Exact;
 use super::kernel::{Strip, at_least};
-use super::pack::PANEL;
+use super::packed::PANEL;
 use super::search::Search;
 use super::select::{Order, score_columns};
 use super::topk::{TOGETHER, any_reaches, lowered};

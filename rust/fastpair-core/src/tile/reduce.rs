@@ -8,7 +8,8 @@
 use super::bits::BitTiles;
 use super::exact::Exact;
 use super::kernel::{STRIP, Strip};
-use super::pack::{FloatTiles, PANEL, centre_of};
+use super::pack::FloatTiles;
+use super::packed::{PANEL, centre_of};
 use super::search::Search;
 use super::select::Order;
 use super::{Admit, Consumer, Producer, Sweep, Tile, panels};

@@ -202,10 +202,12 @@ impl<'a> Selection<'a> {
     #[cold]
     #[inline(never)]
     pub fn push(&mut self, row: usize, column: usize, value: f32, error: f32) {
-        let (mut low, high) = ((value - error).next_down(), (value + error).next_up());
+        // An infinite bound leaves everything open, and the value may be infinite too.
+        let open = error == f32::INFINITY;
+        let high = if open { f32::INFINITY } else { (value + error).next_up() };
+        let mut low = if open { f32::NEG_INFINITY } else { (value - error).next_down() };
         let threshold = self.thresholds[row / STRIP].0[row % STRIP];
-        // Not `high < threshold`: what is not a number stays.
-        if (high < threshold) || low > self.ceilings[row] || !self.admit.pair(self.begin + row, column) {
+        if high < threshold || low > self.ceilings[row] || !self.admit.pair(self.begin + row, column) {
             return;
         }
         if high > self.ceilings[row] {

@@ -9,7 +9,7 @@
 
 use super::exact::Exact;
 use super::kernel::{STRIP, Strip, at_least};
-use super::pack::PANEL;
+use super::packed::PANEL;
 use super::search::Search;
 use super::select::{Best, Selection, bytes_per_row};
 use super::{Consumer, Tile, panels};
