@@ -90,6 +90,12 @@ fn sums<E: Element, S: Terms<N>, const N: usize>(x: &[f64], y: &[E]) -> [f64; N]
     })
 }
 
+/// The sum of squares of a row.
+pub(crate) fn square(values: &[f64]) -> f64 {
+    let [square] = sums::<f64, Product, 1>(values, values);
+    square
+}
+
 /// The power of two that brings the largest element near 1; 1 for a row of zeros.
 fn power_near_one(values: &[f64]) -> f64 {
     let largest = values.iter().fold(0f64, |largest, value| largest.max(value.abs()));
@@ -130,7 +136,7 @@ impl<'a> Exact<'a> {
             let power = power_near_one(&self.row);
             self.row.iter_mut().for_each(|value| *value *= power);
         }
-        [self.square] = sums::<f64, Product, 1>(&self.row, &self.row);
+        self.square = square(&self.row);
         if self.metric == Metric::Lorentz
             && let Some(first) = self.row.first_mut()
         {
@@ -277,7 +283,7 @@ pub(crate) fn check_point(
 ) -> Result<()> {
     matrix.check_row(argument, index, values)?;
     if metric == Metric::Poincare {
-        let [square] = sums::<f64, Product, 1>(values, values);
+        let square = square(values);
         if square >= 1.0 {
             return Err(Error::OutsideBall { argument, row: index, norm: square.sqrt() });
         }

@@ -1,7 +1,7 @@
 //! Tiles of floats: rows of any float or integer dtype, packed for the micro-kernel. See `bound` for their errors.
 
 use super::bound::{errors, factors, x_terms, y_terms};
-use super::exact::check_point;
+use super::exact::{check_point, square};
 use super::kernel::{Difference, FEW, Multiply, ROW, SLICE, STEP, STRIP, Strip, sum_products, sum_products_thin};
 use super::metric::{Metric, RowTraits};
 use super::packed::{Block, Panel, copy, room};
@@ -121,7 +121,8 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
         }
         let sum = match self.metric {
             Metric::Manhattan => self.wide.iter().map(|value| value.abs()).sum(),
-            _ => self.wide.iter().map(|value| value * value).sum(),
+            // As exact scores have it: near the edge of the Poincare ball the last bit matters.
+            _ => square(&self.wide),
         };
         self.row.iter_mut().zip(&self.wide).for_each(|(value, &wide)| *value = T::rounded(wide));
         Ok(self.metric.traits(sum))
@@ -154,10 +155,11 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
             in_range &= sum > SMALLEST_SUM && sum < LARGEST_SUM;
             most = most.max(sum);
         }
-        let traits = self.metric.traits(most);
-        self.block.terms = y_terms(&traits);
-        self.block.bias[..y.len()].fill(T::default());
-        self.ahead = Ahead::none();
+        if in_range {
+            self.block.terms = y_terms(&self.metric.traits(most));
+            self.block.bias[..y.len()].fill(T::default());
+            self.ahead = Ahead::none();
+        }
         in_range
     }
 

@@ -93,7 +93,7 @@ struct Radius<'a> {
     /// The values that a hit reaches.
     reach: Vec<Strip<f32>>,
     /// Rows of the panel and columns that may be hits.
-    pending: Vec<(u32, u32)>,
+    pending: Vec<(u32, usize)>,
     /// Keys and indices of the hits of each row.
     found: Vec<Vec<(f64, i64)>>,
     exact: Exact<'a>,
@@ -153,7 +153,7 @@ impl Consumer<f32> for Radius<'_> {
                     let (row, column) = (x0 + lanes.trailing_zeros() as usize, y0 + part * TOGETHER + j);
                     lanes &= lanes - 1;
                     if self.admit.pair(self.begin + row, column) {
-                        self.pending.push((row as u32, column as u32));
+                        self.pending.push((row as u32, column));
                     }
                 }
             }

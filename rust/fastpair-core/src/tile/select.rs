@@ -52,7 +52,7 @@ impl Order {
 struct Candidate {
     low: f32,
     high: f32,
-    column: u32,
+    column: usize,
 }
 
 /// The best of a row: `k` scores and indices, best first, equal ones by index; unused places at the end hold index -1.
@@ -68,7 +68,6 @@ impl Best<'_> {
         found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         found.truncate(k);
         let mut held = self.len();
-        // From the back, so that nothing is overwritten before it has moved.
         let mut merged: Vec<(f64, i64)> = Vec::with_capacity((held + found.len()).min(k));
         let old: Vec<(f64, i64)> = (0..held).map(|i| (order.key(self.scores[i]), self.indices[i])).collect();
         let (mut old, mut new) = (old.into_iter().peekable(), found.drain(..).peekable());
@@ -116,7 +115,7 @@ pub(crate) struct Selection<'a> {
     indices: &'a mut [i64],
     exact: Exact<'a>,
     /// Room for the columns and results of a row.
-    columns: Vec<u32>,
+    columns: Vec<usize>,
     found: Vec<(f64, i64)>,
 }
 
@@ -215,7 +214,7 @@ impl<'a> Selection<'a> {
             low = f32::NEG_INFINITY;
         }
         let candidates = &mut self.candidates[row];
-        candidates.push(Candidate { low, high, column: column as u32 });
+        candidates.push(Candidate { low, high, column });
         if candidates.len() >= self.capacity {
             self.compact(row);
         }
@@ -272,7 +271,7 @@ impl<'a> Selection<'a> {
 pub(crate) fn score_columns(
     exact: &mut Exact,
     row: usize,
-    columns: &[u32],
+    columns: &[usize],
     order: Order,
     limits: [f64; 2],
     offset: usize,
@@ -281,12 +280,12 @@ pub(crate) fn score_columns(
     exact.set_row(row);
     for (i, &column) in columns.iter().enumerate() {
         if let Some(&later) = columns.get(i + 2) {
-            exact.prefetch(later as usize);
+            exact.prefetch(later);
         }
-        let score = exact.score(column as usize);
+        let score = exact.score(column);
         // What is not a number is never within limits.
         if score >= limits[0] && score <= limits[1] {
-            found.push((order.key(score), (offset + column as usize) as i64));
+            found.push((order.key(score), (offset + column) as i64));
         }
     }
 }

@@ -107,6 +107,12 @@ fn no_value_is_farther_from_the_truth_than_the_bound() {
             values.chunks(width).flat_map(|row| row.iter().map(move |v| (v * scale(row)) as f32)).collect::<Vec<_>>()
         };
         check(&ball(&x), &ball(&y), width, &[Metric::Poincare], "ball");
+        // As near to the edge as float64 tells.
+        let edge = |values: &[f64]| {
+            let unit = |row: &[f64]| (1.0 - 1e-13) / row.iter().map(|v| v * v).sum::<f64>().sqrt();
+            values.chunks(width).flat_map(|row| row.iter().map(move |v| v * unit(row))).collect::<Vec<f64>>()
+        };
+        check(&edge(&x), &edge(&y), width, &[Metric::Poincare], "edge of the ball");
         let halves = |values: &[f64]| values.iter().map(|&v| f16::from_f64(v)).collect::<Vec<_>>();
         check(&halves(&x), &halves(&y), width, &FLAT, "float16");
         let bytes = |values: &[f64]| values.iter().map(|&v| (v * 128.0) as i8).collect::<Vec<_>>();
