@@ -214,6 +214,16 @@ impl<'a> Column<'a> {
         with_element!(self.dtype, T => self.fill(at, out, |value: T| value.to_f64()))
     }
 
+    /// Writes the elements at `rows` as float64.
+    pub(crate) fn gather(&self, rows: &[i64], out: &mut [f64]) {
+        with_element!(self.dtype, T => {
+            for (slot, &row) in out.iter_mut().zip(rows) {
+                assert!((0..self.len as i64).contains(&row), "a row outside the column");
+                *slot = self.get::<T>(row as usize).to_f64();
+            }
+        })
+    }
+
     /// Whether the element is NaN.
     pub(crate) fn is_nan(&self, index: usize) -> bool {
         with_element!(self.dtype, T => self.get::<T>(index).is_nan())

@@ -159,6 +159,31 @@ impl Groups {
     }
 }
 
+/// Rows in order of their groups, rows of a group in their own order: where each group begins, and the end; and the rows,
+/// None if they are in that order already. Each code must be below `groups`.
+pub fn lists(codes: &[u32], groups: usize) -> Result<(Vec<i64>, Option<Vec<i64>>)> {
+    let mut offsets = vec![0i64; groups + 1];
+    for &code in codes {
+        offsets[code as usize + 1] += 1;
+    }
+    for i in 0..groups {
+        offsets[i + 1] += offsets[i];
+    }
+    if codes.is_sorted() {
+        return Ok((offsets, None));
+    }
+    let mut rows = Vec::new();
+    rows.try_reserve_exact(codes.len()).map_err(|_| Error::OutOfMemory { bytes: 8 * codes.len() })?;
+    rows.resize(codes.len(), 0);
+    let mut cursors = offsets.clone();
+    for (row, &code) in codes.iter().enumerate() {
+        let cursor = &mut cursors[code as usize];
+        rows[*cursor as usize] = row as i64;
+        *cursor += 1;
+    }
+    Ok((offsets, Some(rows)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +197,12 @@ mod tests {
         assert_eq!(Groups::from_ids(Column::from_slice(&sparse), context), Ok(expected.clone()));
         assert_eq!(Groups::from_bytes(b"abcdabxycd", 2, context), Ok(expected));
         assert_eq!(Groups::from_ids(Column::from_slice::<u8>(&[]), context).unwrap().first_rows, []);
+    }
+
+    #[test]
+    fn lists_keep_the_order_of_rows() {
+        assert_eq!(lists(&[1, 0, 1, 3], 4), Ok((vec![0, 1, 3, 3, 4], Some(vec![1, 0, 2, 3]))));
+        assert_eq!(lists(&[0, 0, 2], 3), Ok((vec![0, 2, 2, 3], None)));
     }
 
     #[test]

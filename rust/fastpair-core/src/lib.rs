@@ -8,6 +8,7 @@
 //! * [`column`], [`labels`], [`groups`], [`rows`]: borrowed input of any dtype and layout, read in blocks.
 //! * [`matrix`]: the same for rows of embeddings.
 //! * [`order`]: the order engine, for all that needs scores in order: the vector sort, pair counts, AUC.
+//! * [`group`]: the group engine, for losses of ragged lists.
 //! * [`tile`]: the tile engine, for all that compares embeddings with embeddings: exact top-k, radius search, dense
 //!   matrices, reductions.
 //!
@@ -28,6 +29,7 @@
 
 pub mod column;
 pub mod error;
+pub mod group;
 pub mod groups;
 pub mod key;
 pub mod labels;

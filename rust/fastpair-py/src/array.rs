@@ -54,6 +54,11 @@ impl<'py> Array<'py> {
         self.array.shape()
     }
 
+    /// The element type.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
     /// Number of series: products of all axes but the last.
     pub fn series(&self) -> usize {
         self.shape().split_last().map_or(0, |(_, outer)| outer.iter().product())

@@ -3,6 +3,7 @@
 //! Rows -> keys with their label in the lowest bit -> buckets that sort in cache -> one scan per bucket -> counts that
 //! join. [`sort`] is the vector sort under it, [`auc`] the first consumer.
 
+pub mod all_pairs;
 pub mod auc;
 pub mod batch;
 pub(crate) mod buckets;

@@ -210,3 +210,48 @@ macro_rules! impl_plain {
 }
 impl_plain!(f32);
 impl_plain!(f64);
+
+/// What functions like `exp` need beyond [`Floats`], for float64.
+///
+/// # Safety
+/// As for [`Floats`].
+pub trait Doubles: Floats<Element = f64> {
+    /// Lane by lane.
+    unsafe fn mul(self, other: Self) -> Self;
+    /// Lane by lane.
+    unsafe fn div(self, other: Self) -> Self;
+    /// Lanes of `yes` where this is at least `bound`, else (and for NaN) lanes of `no`.
+    unsafe fn select(self, bound: Self, yes: Self, no: Self) -> Self;
+    /// `2^n` for lanes that hold `n` plus a constant whose lowest bit has the worth 1.
+    unsafe fn power_of_two(self) -> Self;
+    /// The sum of the lanes, halves first.
+    #[inline(always)]
+    unsafe fn sum(self) -> f64 {
+        let mut lanes = [0.0; 8];
+        // SAFETY: no level has more than eight lanes.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+    }
+}
+
+/// The exponent of 1.0, in place.
+pub(super) const ONE: u64 = 0x3ff0_0000_0000_0000;
+
+impl<const N: usize> Doubles for Plain<f64, N> {
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        Self(from_fn(|i| self.0[i] * other.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        Self(from_fn(|i| self.0[i] / other.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn select(self, bound: Self, yes: Self, no: Self) -> Self {
+        Self(from_fn(|i| if self.0[i] >= bound.0[i] { yes.0[i] } else { no.0[i] }))
+    }
+    #[inline(always)]
+    unsafe fn power_of_two(self) -> Self {
+        Self(from_fn(|i| f64::from_bits((self.0[i].to_bits() << 52).wrapping_add(ONE))))
+    }
+}

@@ -1,6 +1,6 @@
 //! Registers of floats of AVX2 (with FMA) and AVX-512.
 
-use super::float::Floats;
+use super::float::{Doubles, Floats, ONE};
 use std::arch::x86_64::*;
 
 macro_rules! floats {
@@ -149,4 +149,52 @@ unsafe fn at_least_f32x16(value: __m512, bound: __m512) -> u32 {
 unsafe fn at_least_f64x8(value: __m512d, bound: __m512d) -> u32 {
     // SAFETY: as for the methods above.
     unsafe { _mm512_cmp_pd_mask::<_CMP_GE_OQ>(value, bound).into() }
+}
+
+// SAFETY of every block below: the caller runs inside `call`.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Doubles for F64x4 {
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        unsafe { Self(_mm256_mul_pd(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        unsafe { Self(_mm256_div_pd(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn select(self, bound: Self, yes: Self, no: Self) -> Self {
+        unsafe { Self(_mm256_blendv_pd(no.0, yes.0, _mm256_cmp_pd::<_CMP_GE_OQ>(self.0, bound.0))) }
+    }
+    #[inline(always)]
+    unsafe fn power_of_two(self) -> Self {
+        unsafe {
+            let bits = _mm256_slli_epi64::<52>(_mm256_castpd_si256(self.0));
+            Self(_mm256_castsi256_pd(_mm256_add_epi64(bits, _mm256_set1_epi64x(ONE as i64))))
+        }
+    }
+}
+
+// SAFETY: as above.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Doubles for F64x8 {
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        unsafe { Self(_mm512_mul_pd(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        unsafe { Self(_mm512_div_pd(self.0, other.0)) }
+    }
+    #[inline(always)]
+    unsafe fn select(self, bound: Self, yes: Self, no: Self) -> Self {
+        unsafe { Self(_mm512_mask_blend_pd(_mm512_cmp_pd_mask::<_CMP_GE_OQ>(self.0, bound.0), no.0, yes.0)) }
+    }
+    #[inline(always)]
+    unsafe fn power_of_two(self) -> Self {
+        unsafe {
+            let bits = _mm512_slli_epi64::<52>(_mm512_castpd_si512(self.0));
+            Self(_mm512_castsi512_pd(_mm512_add_epi64(bits, _mm512_set1_epi64(ONE as i64))))
+        }
+    }
 }

@@ -13,12 +13,13 @@ mod avx512;
 pub(crate) mod float;
 #[cfg(target_arch = "x86_64")]
 mod float_x86;
+pub(crate) mod math;
 mod portable;
 pub(crate) mod special;
 
 use crate::error::{Error, Result};
 use crate::key::Key;
-pub(crate) use float::{Floats, Real};
+pub(crate) use float::{Doubles, Floats, Real};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A register of unsigned keys.
@@ -72,7 +73,7 @@ pub trait Level {
     type U32: Vector<Key = u32>;
     type U64: Vector<Key = u64>;
     type F32: Floats<Element = f32>;
-    type F64: Floats<Element = f64>;
+    type F64: Doubles;
 }
 
 /// Work that is compiled once for each level.

@@ -15,7 +15,7 @@ mod network;
 mod partition;
 
 use crate::error::Result;
-use crate::key::Key;
+use crate::key::{Element, Key};
 use crate::pool::Context;
 use crate::simd::{self, Level, Op, Vector};
 use network::{small_len, sort_small};
@@ -37,6 +37,21 @@ impl SortKey for u64 {
 /// Sorts the keys in ascending order. Fails only if the caller interrupts it, and then leaves them in any order.
 pub fn sort<K: SortKey>(keys: &mut [K], context: &Context) -> Result<()> {
     simd::call(context.isa, SortAtLevel { keys, context })
+}
+
+/// Sorts floats in ascending order, -0 like 0; none may be NaN. Fails like [`sort`].
+pub(crate) fn sort_floats(values: &mut [f64], context: &Context) -> Result<()> {
+    const TOP: u64 = 1 << 63;
+    for value in values.iter_mut() {
+        *value = f64::from_bits(value.key());
+    }
+    let sorted = sort(bytemuck::cast_slice_mut::<f64, u64>(values), context);
+    for value in values {
+        // The key is the number of floats above 0, plus 2^63.
+        let signed = (value.to_bits() ^ TOP) as i64;
+        *value = f64::from_bits(signed.unsigned_abs() | if signed < 0 { TOP } else { 0 });
+    }
+    sorted
 }
 
 struct SortAtLevel<'a, K> {
