@@ -49,6 +49,13 @@ def relative_difference(answer: Answer, reference: Answer) -> float:
     return largest_difference(answer, reference) / (float(np.abs(reference).max(initial=0)) or 1.0)
 
 
+def largest_of_parts(answer: Answer, reference: Answer) -> float:
+    """Compare a value and its gradients, each relative to its own largest entry."""
+    if len(answer) != len(reference):
+        return math.inf
+    return max(relative_difference(part, right) for part, right in zip(answer, reference, strict=True))
+
+
 def wrong_rows(answer: Answer, reference: Answer) -> float:
     """Count the rows whose lists of indices differ."""
     if answer.shape != reference.shape:
@@ -58,6 +65,7 @@ def wrong_rows(answer: Answer, reference: Answer) -> float:
 
 AREAS = Check(largest_difference, "differs by {:.1g}")
 MATRIX = Check(relative_difference, "differs by {:.1g} of the largest")
+GRADIENTS = Check(largest_of_parts, "differs by {:.1g} of the largest")
 LISTS = Check(wrong_rows, "rows that differ: {:.0f}")
 
 
