@@ -39,5 +39,9 @@ html_theme_options = {
 }
 # A page without siblings has nothing to show there.
 html_sidebars = {
-    page: [] for page in ("index", "install", "differences", "benchmarks", "papers", "guide/auc", "guide/similarity")
+    page: []
+    for page in (
+        *("index", "install", "differences", "benchmarks", "papers"),
+        *("guide/auc", "guide/similarity", "guide/losses"),
+    )
 }

@@ -5,6 +5,8 @@ The map:
 * `fastpair.metrics`: `auc`, `gauc` (also here at the top), `pair_auc` and `pair_eer`.
 * `fastpair.similarity`: `topk`, `radius`, `pairwise`, `Corpus`, `TopkState` (also here at the top), `rowwise`,
   `reduce`, `late_interaction` and `sinkhorn`.
+* `fastpair.losses`: losses of scores over pairs and lists, with gradients: `mann_whitney`, `ranknet`, `plackett_luce`,
+  `soft_rank` and many more.
 * `fastpair.show_config`, `fastpair.set_num_threads`, `fastpair.get_num_threads`: how it runs.
 * `fastpair.errors`: `UndefinedMetricWarning`.
 
@@ -13,7 +15,7 @@ is done by kernels in Rust (`fastpair._core`), which choose the best instruction
 imported; ``FASTPAIR_ISA`` and ``FASTPAIR_NUM_THREADS`` override the choice.
 """
 
-from fastpair import errors, metrics, similarity
+from fastpair import errors, losses, metrics, similarity
 from fastpair._config import __version__, get_num_threads, set_num_threads, show_config
 from fastpair.errors import UndefinedMetricWarning
 from fastpair.metrics import auc, gauc
@@ -28,6 +30,7 @@ __all__ = [
     "errors",
     "gauc",
     "get_num_threads",
+    "losses",
     "metrics",
     "pairwise",
     "radius",

@@ -6,21 +6,30 @@ import numpy.typing as npt
 
 __all__ = [
     "__version__",
+    "aligned_pairs",
     "auc",
     "auc_by_group",
     "available_isas",
     "codes_from_offsets",
+    "cross_entropy",
     "group_codes",
     "group_codes_of_bytes",
+    "group_lists",
     "histogram",
     "isa",
+    "lambda_loss",
     "num_threads",
+    "pair_loss",
     "pairwise",
+    "plackett_luce",
     "radius",
     "reduce",
     "rowwise",
+    "scale_lists",
     "set_isa",
     "set_num_threads",
+    "soft_rank",
+    "soft_rank_vjp",
     "sort",
     "topk",
 ]
@@ -29,6 +38,7 @@ _Array = npt.NDArray[Any]
 _Floats = npt.NDArray[np.float64]
 _Codes = tuple[npt.NDArray[np.uint32], npt.NDArray[np.uintp]]
 _Indices = npt.NDArray[np.int64]
+_ListSums = tuple[_Floats, _Floats, _Floats | None]
 _Report = Callable[[int, int], object]
 
 __version__: Final[str]
@@ -107,6 +117,80 @@ def histogram(
     progress: _Report | None,
     num_threads: int | None,
 ) -> npt.NDArray[np.uint64]: ...
+def group_lists(codes: npt.NDArray[np.uint32], groups: int) -> tuple[_Indices, _Indices | None]: ...
+def scale_lists(grad: _Floats, scale: _Floats, offsets: _Indices, rows: _Indices | None) -> None: ...
+def pair_loss(
+    scores: _Array,
+    relevance: _Array,
+    weights: _Array | None,
+    offsets: _Indices,
+    rows: _Indices | None,
+    surrogate: str,
+    temperature: float,
+    margin: float,
+    slope: float,
+    rtol: float,
+    gradient: bool,
+    num_threads: int | None,
+) -> tuple[_Floats, _Floats, _Floats, _Floats | None]: ...
+def lambda_loss(
+    scores: _Array,
+    gains: _Array,
+    ranks: _Floats | None,
+    offsets: _Indices,
+    rows: _Indices | None,
+    scheme: str,
+    sigma: float,
+    cut: int,
+    mu: float,
+    gradient: bool,
+    num_threads: int | None,
+) -> _ListSums: ...
+def plackett_luce(
+    scores: _Array,
+    relevance: _Array,
+    offsets: _Indices,
+    rows: _Indices | None,
+    top_k: int,
+    ties: str,
+    gradient: bool,
+    num_threads: int | None,
+) -> _ListSums: ...
+def cross_entropy(
+    scores: _Array,
+    targets: _Array,
+    offsets: _Indices,
+    rows: _Indices | None,
+    target: str,
+    gradient: bool,
+    num_threads: int | None,
+) -> _ListSums: ...
+def soft_rank(
+    scores: _Array,
+    offsets: _Indices,
+    rows: _Indices | None,
+    temperature: float,
+    rtol: float,
+    num_threads: int | None,
+) -> _Floats: ...
+def soft_rank_vjp(
+    scores: _Array,
+    upstream: _Floats,
+    offsets: _Indices,
+    rows: _Indices | None,
+    temperature: float,
+    rtol: float,
+    num_threads: int | None,
+) -> _Floats: ...
+def aligned_pairs(
+    pos: _Array,
+    neg: _Array,
+    surrogate: str,
+    temperature: float,
+    margin: float,
+    gradient: bool,
+    num_threads: int | None,
+) -> tuple[_Floats, _Array | None, _Array | None]: ...
 def isa() -> str: ...
 def set_isa(name: str) -> None: ...
 def available_isas() -> list[str]: ...

@@ -1,0 +1,409 @@
+"""Smooth surrogates of one minus AUC over all pairs of a positive and a negative: `mann_whitney`."""
+
+from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpair import _core
+from fastpair._array import ArrayLike, host_array
+from fastpair._embeddings import numbers
+from fastpair._labels import Label, parse_labels
+from fastpair._validate import check_num_threads
+from fastpair.losses._lists import (
+    Lists,
+    OnEmpty,
+    PairGrads,
+    ReductionName,
+    ScoreGrads,
+    check_choice,
+    check_not_negative,
+    check_number,
+    in_dtype_of,
+    parse_companion,
+    parse_lists,
+    parse_reduction,
+    parse_scores,
+)
+from fastpair.losses._soft_rank import check_rtol
+
+__all__ = ["SimilarityGrads", "Surrogate", "check_surrogate", "mann_whitney"]
+
+_Array: TypeAlias = npt.NDArray[Any]
+Surrogate: TypeAlias = Literal["logistic", "hinge", "squared_hinge", "square", "exponential", "sigmoid", "barrier"]
+
+SURROGATES = ("logistic", "hinge", "squared_hinge", "square", "exponential", "sigmoid", "barrier")
+
+
+class SimilarityGrads(NamedTuple):
+    """The gradient of a loss with respect to a matrix of scores, in its shape and dtype."""
+
+    similarities: _Array
+
+
+class Pairs(NamedTuple):
+    """Scores in one dimension with their relevance: the pairs are those of a higher and a lower one in a list."""
+
+    scores: _Array
+    relevance: _Array
+    weights: _Array | None
+    lists: Lists
+
+
+def mann_whitney(
+    scores: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    *,
+    pos: ArrayLike | None = None,
+    neg: ArrayLike | None = None,
+    similarities: ArrayLike | None = None,
+    positives: ArrayLike | None = None,
+    ignore: ArrayLike | None = None,
+    surrogate: Surrogate = "logistic",
+    temperature: float = 1.0,
+    margin: float = 1.0,
+    slope: float = 2.0,
+    weights: Any = None,
+    groups: ArrayLike | None = None,
+    offsets: ArrayLike | None = None,
+    scope: Literal["global", "row"] = "global",
+    normalizer: Literal["pairs", "positives", "groups", "sum"] = "pairs",
+    on_empty: OnEmpty = "skip",
+    reduction: ReductionName = "mean",
+    rtol: float = 1e-12,
+    return_grad: bool = False,
+    grad_output: ArrayLike | None = None,
+    pos_label: Label | None = None,
+    num_threads: SupportsIndex | None = None,
+) -> Any:
+    r"""Compute a smooth surrogate of one minus AUC over all pairs of a positive and a negative.
+
+    Every positive meets every negative, but pairs are never listed: time and memory are those of a sort of the scores
+    or less. Pass either scores with labels, or the scores of both classes as `pos` and `neg`, or a matrix of
+    similarities.
+
+    Parameters
+    ----------
+    scores : array_like, shape (n,), optional
+        Real scores, the higher the more positive.
+    labels : array_like, shape (n,), optional
+        Two classes as for `fastpair.auc`, or graded: of more than two distinct numbers, and of any numbers in lists,
+        every pair counts in which the first label is larger. NaN leaves the score out.
+    pos : array_like, shape (n_pos,), optional
+        The scores of the positives, together with `neg`.
+    neg : array_like, shape (n_neg,), optional
+        The scores of the negatives.
+    similarities : array_like, shape (n, m), optional
+        A matrix of scores of which some entries are positive and the others negative, for example of queries and the
+        passages of a batch.
+    positives : array_like, shape (n,) or (n, m), optional
+        Which entries of the matrix are positive: a column for each row, or a mask. By default the diagonal.
+    ignore : array_like of bool, shape (n, m), optional
+        Entries of the matrix that are neither, for example duplicates of the positive.
+    surrogate : {"logistic", "hinge", "squared_hinge", "square", "exponential", "sigmoid", "barrier"}
+        The function of the difference of scores that takes the place of the indicator, see Notes.
+    temperature : float
+        What divides the differences, positive.
+    margin : float
+        The margin of the hinges, the square and the barrier.
+    slope : float
+        How steep the barrier is outside of its margin, at least 1.
+    weights : array_like, shape of the scores, optional
+        A weight for each score, finite and not negative; each pair counts as the product of its two weights. For `pos`
+        and `neg` a tuple of two arrays (or None).
+    groups : array_like, shape (n,), optional
+        Ids of lists (integers or strings, in any order): only scores of the same list make pairs. For scores with
+        labels.
+    offsets : array_like of int, shape (g + 1,), optional
+        The same for lists that are contiguous: list ``i`` is ``scores[offsets[i]:offsets[i + 1]]``.
+    scope : {"global", "row"}
+        Of a matrix: positives meet the negatives of all rows, or each row is a list of its own.
+    normalizer : {"pairs", "positives", "groups", "sum"}
+        What the mean is taken over: all pairs of all lists; all positives, each with the sum over its negatives; lists,
+        each with the mean over its pairs; lists, each with the sum over its pairs.
+    on_empty : {"skip", "zero", "error"}
+        What a list without a pair does: it is left out, counts with loss 0, or is refused.
+    reduction : {"mean", "sum", "none"}
+        Return the mean, the sum over lists, or one value for each list.
+    rtol : float
+        The relative error that the logistic surrogate and the sigmoid may have, from 1e-13 to 1e-2. Larger is faster.
+    return_grad : bool
+        Return the gradient as well.
+    grad_output : array_like, shape (g,), optional
+        For ``reduction="none"`` with `return_grad`, which needs it: the gradient with respect to each value.
+    pos_label : scalar, optional
+        The label of the positive class. Needed unless labels are bool, 0/1, -1/1 or graded.
+    num_threads : int, optional
+        The most threads to use; by default `fastpair.get_num_threads`.
+
+    Returns
+    -------
+    value : numpy.float64 or ndarray
+        The loss; for ``reduction="none"`` float64, shape (g,), in order of first appearance of the ids or in the order
+        of offsets or rows. 0.0 where there is no pair.
+    grads : ScoreGrads, PairGrads or SimilarityGrads
+        With `return_grad`: the named tuple ``(scores,)``, ``(pos, neg)`` or ``(similarities,)``, in the shape, order
+        and dtype of the input (float64 for integers).
+
+    Raises
+    ------
+    TypeError
+        If a dtype cannot be used, or arguments of different forms are mixed.
+    ValueError
+        If shapes do not match, labels are two values of which none is known to be positive, a weight is negative or
+        not finite, or an option is unknown or out of range.
+
+    See Also
+    --------
+    fastpair.auc : The area itself.
+    fastpair.losses.ranknet : The logistic surrogate for graded relevance in lists.
+
+    Notes
+    -----
+    With positives :math:`p_i`, negatives :math:`q_j`, the temperature t and :math:`z_{ij} = (p_i - q_j) / t`,
+
+    .. math:: L = \frac{1}{Z} \sum_{i,j} w_i w_j \, \varphi(z_{ij}), \quad Z = \sum_{i,j} w_i w_j .
+
+    For "positives" Z is the sum of the weights of the positives that meet a negative, as in the batch formula
+    of [1]_. The surrogates, with margin m and slope s, are
+
+    * logistic: :math:`\log(1 + e^{-z})`; then :math:`1 - \mathrm{AUC} \le L / \log 2` at any temperature;
+    * hinge :math:`[m - z]_+`, squared hinge :math:`[m - z]_+^2`, square :math:`(m - z)^2`;
+    * exponential :math:`e^{-z}`; sigmoid :math:`1 / (1 + e^z)`, which tends to one minus AUC as t tends to 0;
+    * barrier: :math:`\max(m - s(m + z),\; s(z - m),\; m - z)`.
+
+    Gradients of all scores add up to 0. At a kink the gradient is 0. Equal infinite scores differ by 0; a NaN score
+    makes its list NaN.
+
+    Accuracy: logistic and sigmoid sums go through boxes of nearby scores with Chebyshev expansions, near boxes directly
+    and far ones by exponentials. All terms are of one sign, so the value and each component of the gradient have a
+    relative error of at most rtol. The other surrogates are exact up to rounding.
+
+    Cost: O(n) for logistic, sigmoid, square and exponential, O(n log n) for hinges and barrier, for each of k grades
+    beyond two once more. Memory: O(n); for a matrix one byte for each entry, two with `ignore`.
+
+    References
+    ----------
+    .. [1] Optimizing what matters: AUC-driven learning for robust neural retrieval (2025).
+    .. [2] L. Yan, R. Dodier, M. Mozer and R. Wolniewicz (2003). Optimizing classifier performance via an approximation
+       to the Wilcoxon-Mann-Whitney statistic. ICML.
+    .. [3] K. R. Rust and T. D. Hocking (2023). A log-linear gradient descent algorithm for unbalanced binary
+       classification using the all pairs squared hinge loss. arXiv:2302.11062.
+    .. [4] N. Charoenphakdee, J. Lee and M. Sugiyama (2019). On symmetric losses for learning from corrupted labels.
+       ICML (barrier hinge).
+
+    Examples
+    --------
+    >>> import fastpair
+    >>> scores = [[0.9, 0.2, 0.4], [0.1, 0.7, 0.3], [0.5, 0.6, 0.8]]
+    >>> fastpair.losses.mann_whitney(similarities=scores).round(6)
+    np.float64(0.497497)
+    >>> fastpair.losses.mann_whitney(similarities=scores, surrogate="hinge").round(6)
+    np.float64(0.55)
+
+    Value and gradient of labelled scores:
+
+    >>> value, grads = fastpair.losses.mann_whitney(
+    ...     [0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1], surrogate="square", return_grad=True
+    ... )
+    >>> value.round(6)
+    np.float64(0.52875)
+    >>> grads.scores.round(6)
+    array([ 0.525,  0.825, -0.9  , -0.45 ])
+    """
+    options = check_surrogate(surrogate, temperature, margin, slope, rtol)
+    check_choice(scope, "scope", ("global", "row"))
+    threads = check_num_threads(num_threads)
+    by_class, by_matrix = pos is not None or neg is not None, similarities is not None
+    if (scores is not None) + by_class + by_matrix != 1:
+        raise TypeError("pass exactly one of scores with labels, pos= with neg=, or similarities=")
+    _refuse_others(
+        {
+            "labels": (labels, not (by_class or by_matrix)),
+            "groups": (groups, not (by_class or by_matrix)),
+            "offsets": (offsets, not (by_class or by_matrix)),
+            "pos_label": (pos_label, not (by_class or by_matrix)),
+            "positives": (positives, by_matrix),
+            "ignore": (ignore, by_matrix),
+            "scope": (scope if scope == "row" else None, by_matrix),
+        }
+    )
+    if by_matrix:
+        matrix = _matrix(similarities)
+        pairs = _pairs_of_matrix(matrix, positives, ignore, weights, scope)
+    elif by_class:
+        above, below = parse_scores(pos, "pos"), parse_scores(neg, "neg")  # type: ignore[arg-type]
+        pairs = _pairs_of_classes(above, below, weights)
+    else:
+        values = parse_scores(scores)  # type: ignore[arg-type]
+        relevance = _relevance(labels, values, pos_label, grades=groups is not None or offsets is not None)
+        own_weights = None if weights is None else _weights(parse_companion(weights, values, "weights"), "weights")
+        pairs = Pairs(values, relevance, own_weights, parse_lists(groups, offsets, len(values)))
+    how = parse_reduction(
+        pairs.lists.count,
+        reduction=reduction,
+        on_empty=on_empty,
+        normalizer=normalizer,
+        normalizers=("pairs", "positives", "groups", "sum"),
+        return_grad=return_grad,
+        grad_output=grad_output,
+    )
+    sums, masses, uppers, gradient = _core.pair_loss(
+        pairs.scores,
+        pairs.relevance,
+        pairs.weights,
+        pairs.lists.offsets,
+        pairs.lists.rows,
+        *options,
+        how.return_grad,
+        threads,
+    )
+    # A list without pairs is to be left out, whatever divides the others.
+    sizes = np.where(masses > 0, uppers, 0.0) if normalizer == "positives" else masses
+    value = how.apply(pairs.lists, sums, sizes, gradient)
+    if gradient is None:
+        return value
+    if by_matrix:
+        return value, SimilarityGrads(in_dtype_of(gradient, matrix).reshape(matrix.shape))
+    if by_class:
+        slopes = gradient[: len(above)], gradient[len(above) :]
+        return value, PairGrads(in_dtype_of(slopes[0], above), in_dtype_of(slopes[1], below))
+    return value, ScoreGrads(in_dtype_of(gradient, pairs.scores))
+
+
+def check_surrogate(
+    surrogate: str, temperature: float = 1.0, margin: float = 1.0, slope: float = 1.0, rtol: float = 1e-12
+) -> tuple[str, float, float, float, float]:
+    """Return the options of a surrogate, as the kernels take them."""
+    check_choice(surrogate, "surrogate", SURROGATES)
+    return (
+        surrogate,
+        check_number(temperature, "temperature", above=0),
+        check_number(margin, "margin"),
+        check_number(slope, "slope", least=1),
+        check_rtol(rtol),
+    )
+
+
+def _refuse_others(given: dict[str, tuple[Any, bool]]) -> None:
+    """Demand that arguments which were given belong to the form that was chosen."""
+    for argument, (value, belongs) in given.items():
+        if value is not None and not belongs:
+            owner = "similarities=" if argument in ("positives", "ignore", "scope") else "scores with labels"
+            raise TypeError(f"{argument} was given, but belongs to {owner} only; drop it")
+
+
+def _weights(weights: _Array, argument: str) -> _Array:
+    check_not_negative(weights, argument)
+    return weights
+
+
+def _relevance(labels: ArrayLike | None, scores: _Array, pos_label: Label | None, *, grades: bool) -> _Array:
+    """Return labels that only have to be compared: of each pair the larger is the positive.
+
+    Two numbers may be `grades` of which no more happened to appear.
+    """
+    if labels is None:
+        raise TypeError("labels is None; pass a label for each score")
+    array = host_array(labels, "labels")
+    if array.dtype.kind in "OTUS":
+        return parse_labels(array, scores, -1, pos_label)[0]
+    array = parse_companion(array, scores, "labels")
+    if not array.size or (pos_label is None and (grades or array.dtype == np.bool_)):
+        return array
+    low, high = np.fmin.reduce(array), np.fmax.reduce(array)
+    if pos_label is None and (not low < high or (high == 1 and low in (0, -1))):
+        return array  # one value or none, 0/1, -1/1, or grades between these
+    two = bool(((array == low) | (array == high) | (array != array)).all())
+    seen = f"{low} and {high}" if two else f"more than two values from {low} to {high}"
+    if pos_label is None:
+        if not two:
+            return array
+        raise ValueError(
+            f"labels holds {seen}, of which none is known to be positive; pass pos_label=, or call a loss that takes "
+            f"relevance, such as ranknet"
+        )
+    if not two or (low < high and pos_label not in (low, high)):
+        raise ValueError(f"pos_label={pos_label!r} needs labels of two values, one of them this; labels holds {seen}")
+    missing, positive = array != array, array == pos_label
+    return np.where(missing, np.float32(np.nan), positive.astype(np.float32)) if missing.any() else positive
+
+
+def _pairs_of_classes(above: _Array, below: _Array, weights: Any) -> Pairs:
+    """Return the scores of both classes one after the other."""
+    relevance = np.zeros(len(above) + len(below), np.bool_)
+    relevance[: len(above)] = True
+    own_weights = None
+    if weights is not None:
+        if not isinstance(weights, tuple) or len(weights) != 2:
+            raise TypeError(f"weights must be a tuple of those of pos and of neg, not {type(weights).__name__}")
+        own_weights = np.concatenate(
+            [
+                np.ones(len(scores)) if own is None else _weights(parse_companion(own, scores, argument), argument)
+                for own, scores, argument in zip(weights, (above, below), ("weights[0]", "weights[1]"), strict=True)
+            ]
+        )
+    scores = np.concatenate([above, below])
+    return Pairs(scores, relevance, own_weights, parse_lists(None, None, len(scores)))
+
+
+def _matrix(similarities: Any) -> _Array:
+    matrix = numbers(similarities, "similarities", "dot")
+    if matrix.ndim != 2:
+        raise ValueError(f"similarities has shape {matrix.shape}; pass two dimensions, such as queries and passages")
+    return matrix
+
+
+def _pairs_of_matrix(matrix: _Array, positives: Any, ignore: Any, weights: Any, scope: str) -> Pairs:
+    """Return the entries of a matrix row by row."""
+    positive = _positive_entries(positives, matrix.shape)
+    relevance = positive
+    if ignore is not None:
+        left_out = host_array(ignore, "ignore")
+        if left_out.dtype != np.bool_ or left_out.shape != matrix.shape:
+            raise ValueError(
+                f"ignore has dtype {left_out.dtype} and shape {left_out.shape}; pass bool of shape {matrix.shape}"
+            )
+        both = positive & left_out
+        if both.any():
+            row, column = (int(place) for place in np.unravel_index(both.argmax(), both.shape))
+            raise ValueError(f"the entry at row {row}, column {column} is in positives and in ignore; drop it from one")
+        relevance = positive.astype(np.float16)
+        relevance[left_out] = np.nan
+    own_weights = None
+    if weights is not None:
+        own_weights = numbers(weights, "weights", "dot")
+        if own_weights.shape != matrix.shape:
+            raise ValueError(f"weights has shape {own_weights.shape}; pass shape {matrix.shape}, one for each score")
+        own_weights = _weights(own_weights, "weights").reshape(-1)
+    rows, columns = matrix.shape
+    lists = parse_lists(None, None, matrix.size)
+    if scope == "row":
+        lists = Lists(np.arange(rows + 1, dtype=np.int64) * columns)
+    return Pairs(matrix.reshape(-1), relevance.reshape(-1), own_weights, lists)
+
+
+def _positive_entries(positives: Any, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Return which entries of a matrix are positive."""
+    rows, columns = shape
+    own: _Array
+    if positives is None:
+        if rows > columns:
+            raise ValueError(f"similarities has shape {shape}, whose diagonal misses rows; pass positives=")
+        own = np.arange(rows)
+    else:
+        own = host_array(positives, "positives")
+        if own.dtype == np.bool_ and own.shape == shape:
+            return own
+        if own.shape != (rows,) or own.dtype.kind not in "iu":
+            raise ValueError(
+                f"positives has dtype {own.dtype} and shape {own.shape}; pass a column for each row, shape ({rows},), "
+                f"or a mask of bool, shape {shape}"
+            )
+        outside = (own < 0) | (own >= columns)
+        if outside.any():
+            row = int(outside.argmax())
+            raise ValueError(f"positives is {own[row]} at index {row}; columns are from 0 to {columns - 1}")
+    mask = np.zeros(shape, np.bool_)
+    mask[np.arange(rows), own] = True
+    return mask

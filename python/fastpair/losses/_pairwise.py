@@ -1,0 +1,416 @@
+"""Losses over the pairs of different relevance in each list: `ranknet`, `pairwise_hinge` and `ipw_pairwise`."""
+
+from typing import Any, Literal, SupportsIndex, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpair import _core
+from fastpair._array import ArrayLike
+from fastpair._embeddings import check_flag
+from fastpair._validate import check_num_threads
+from fastpair.losses._aligned import aligned_loss, weighted_pairs
+from fastpair.losses._lists import (
+    OnEmpty,
+    ReductionName,
+    check_not_negative,
+    check_number,
+    parse_companion,
+    parse_lists,
+    parse_reduction,
+    parse_scores,
+)
+from fastpair.losses._mann_whitney import Surrogate, check_surrogate
+
+__all__ = ["ipw_pairwise", "pairwise_hinge", "ranknet"]
+
+_Array: TypeAlias = npt.NDArray[Any]
+Normalizer: TypeAlias = Literal["pairs", "groups", "sum"]
+
+
+def ranknet(
+    scores: ArrayLike | None = None,
+    relevance: ArrayLike | None = None,
+    *,
+    pos: ArrayLike | None = None,
+    neg: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    offsets: ArrayLike | None = None,
+    sigma: float = 1.0,
+    pair_weights: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+    normalizer: Normalizer = "pairs",
+    on_empty: OnEmpty = "skip",
+    reduction: ReductionName = "mean",
+    rtol: float = 1e-12,
+    return_grad: bool = False,
+    grad_output: ArrayLike | None = None,
+    num_threads: SupportsIndex | None = None,
+) -> Any:
+    r"""Compute the pairwise logistic loss over all pairs of different relevance in each list.
+
+    Pass either scores with relevance, or the scores of aligned pairs as `pos` and `neg`.
+
+    Parameters
+    ----------
+    scores : array_like, shape (n,), optional
+        Real scores, the higher the better.
+    relevance : array_like, shape (n,), optional
+        Real grades of the items. NaN leaves the item out.
+    pos : array_like, shape (n,), optional
+        Scores of the better items of aligned pairs, together with `neg`. Each is a list of its own.
+    neg : array_like, shape (n,) or (n, k), optional
+        Scores of the worse items of each.
+    groups : array_like, shape (n,), optional
+        Ids of lists (integers or strings, in any order). Without these and `offsets` all scores are one list.
+    offsets : array_like of int, shape (g + 1,), optional
+        The same for lists that are contiguous: list ``i`` is ``scores[offsets[i]:offsets[i + 1]]``.
+    sigma : float
+        What multiplies the differences, positive: the reciprocal of a temperature.
+    pair_weights : array_like, shape of `neg`, optional
+        A weight for each aligned pair, finite and not negative. The mean still divides by the number of pairs.
+    weights : array_like, shape (g,), optional
+        A weight for each list, finite and not negative.
+    normalizer : {"pairs", "groups", "sum"}
+        What the mean is taken over: all pairs of all lists; lists, each with the mean over its pairs; lists, each with
+        the sum over its pairs.
+    on_empty : {"skip", "zero", "error"}
+        What a list without a pair does: it is left out, counts with loss 0, or is refused.
+    reduction : {"mean", "sum", "none"}
+        Return the mean, the sum over lists, or one value for each list.
+    rtol : float
+        The relative error that the value and each component of the gradient may have in long lists, from 1e-13 to 1e-2.
+    return_grad : bool
+        Return the gradient as well.
+    grad_output : array_like, shape (g,), optional
+        For ``reduction="none"`` with `return_grad`, which needs it: the gradient with respect to each value.
+    num_threads : int, optional
+        The most threads to use; by default `fastpair.get_num_threads`.
+
+    Returns
+    -------
+    value : numpy.float64 or ndarray
+        The loss; for ``reduction="none"`` float64, shape (g,), in order of first appearance of the ids or in the order
+        of offsets. 0.0 where there is no pair.
+    grads : ScoreGrads or PairGrads
+        With `return_grad`: the named tuple ``(scores,)`` or ``(pos, neg)``, in the shape, order and dtype of the input
+        (float64 for integers).
+
+    Raises
+    ------
+    TypeError
+        If a dtype cannot be used, or arguments of both forms are mixed.
+    ValueError
+        If shapes do not match, a weight is negative or not finite, or an option is unknown or out of range.
+
+    See Also
+    --------
+    fastpair.losses.mann_whitney : Other surrogates, and weights of items.
+    fastpair.losses.lambda_rank : Pairs weighted by what their exchange changes in a metric.
+
+    Notes
+    -----
+    With the pairs :math:`P_g = \{(i, j): r_i > r_j\}` of list g and their number :math:`Z_g`,
+
+    .. math::
+       S_g = \sum_{(i,j) \in P_g} \log\left(1 + e^{-\sigma (s_i - s_j)}\right), \quad
+       L = \frac{\sum_g w_g S_g}{\sum_g Z_g} .
+
+    Items of equal relevance make no pair. Equal infinite scores differ by 0; a NaN score makes its list NaN. With
+    sigma tending to infinity, :math:`L / \sigma` tends to the hinge at 0.
+
+    Cost: O(n) for each of the grades but one in long lists, as `mann_whitney`; in short lists the number of pairs.
+    Memory: O(n).
+
+    References
+    ----------
+    .. [1] C. Burges, T. Shaked, E. Renshaw, A. Lazier, M. Deeds, N. Hamilton and G. Hullender (2005). Learning to rank
+       using gradient descent. ICML.
+
+    Examples
+    --------
+    >>> import fastpair
+    >>> fastpair.losses.ranknet([2.0, 1.0, 0.5], [2, 1, 0]).round(6)
+    np.float64(0.329584)
+
+    Two queries, the second without a pair:
+
+    >>> value, grads = fastpair.losses.ranknet([0.0, 0.0, 3.0], [1, 0, 1], groups=["a", "a", "b"], return_grad=True)
+    >>> value.round(6)
+    np.float64(0.693147)
+    >>> grads.scores
+    array([-0.5,  0.5,  0. ])
+    """
+    temperature = 1 / check_number(sigma, "sigma", above=0)
+    how = {
+        **{"normalizer": normalizer, "on_empty": on_empty, "weights": weights, "reduction": reduction},
+        **{"return_grad": return_grad, "grad_output": grad_output},
+    }
+    if pos is None and neg is None:
+        if pair_weights is not None:
+            raise TypeError(
+                "pair_weights was given, but belongs to pos= with neg= only; weights= has one for each list"
+            )
+        surrogate = check_surrogate("logistic", temperature, rtol=rtol)
+        return _pair_loss(scores, relevance, None, groups, offsets, surrogate, num_threads, how)
+    for argument, value in {"scores": scores, "relevance": relevance, "groups": groups, "offsets": offsets}.items():
+        if value is not None:
+            raise TypeError(
+                f"{argument} was given together with pos= or neg=; pass scores with relevance, or pos and neg"
+            )
+    if pair_weights is None:
+        return aligned_loss(pos, neg, "logistic", temperature, 1.0, num_threads, **how)  # type: ignore[arg-type]
+    check_num_threads(num_threads)
+    return weighted_pairs(pos, neg, pair_weights, temperature, **how)  # type: ignore[arg-type]
+
+
+def pairwise_hinge(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    offsets: ArrayLike | None = None,
+    margin: float = 1.0,
+    squared: bool = False,
+    weights: ArrayLike | None = None,
+    normalizer: Normalizer = "pairs",
+    on_empty: OnEmpty = "skip",
+    reduction: ReductionName = "mean",
+    return_grad: bool = False,
+    grad_output: ArrayLike | None = None,
+    num_threads: SupportsIndex | None = None,
+) -> Any:
+    r"""Compute the pairwise hinge loss over all pairs of different relevance in each list.
+
+    Parameters
+    ----------
+    scores : array_like, shape (n,)
+        Real scores, the higher the better.
+    relevance : array_like, shape (n,)
+        Real grades of the items. NaN leaves the item out.
+    groups : array_like, shape (n,), optional
+        Ids of lists (integers or strings, in any order). Without these and `offsets` all scores are one list.
+    offsets : array_like of int, shape (g + 1,), optional
+        The same for lists that are contiguous: list ``i`` is ``scores[offsets[i]:offsets[i + 1]]``.
+    margin : float
+        By how much the better item is to be ahead.
+    squared : bool
+        Square the hinge, which makes it smooth.
+    weights : array_like, shape (g,), optional
+        A weight for each list, finite and not negative.
+    normalizer : {"pairs", "groups", "sum"}
+        What the mean is taken over: all pairs of all lists; lists, each with the mean over its pairs; lists, each with
+        the sum over its pairs.
+    on_empty : {"skip", "zero", "error"}
+        What a list without a pair does: it is left out, counts with loss 0, or is refused.
+    reduction : {"mean", "sum", "none"}
+        Return the mean, the sum over lists, or one value for each list.
+    return_grad : bool
+        Return the gradient as well.
+    grad_output : array_like, shape (g,), optional
+        For ``reduction="none"`` with `return_grad`, which needs it: the gradient with respect to each value.
+    num_threads : int, optional
+        The most threads to use; by default `fastpair.get_num_threads`.
+
+    Returns
+    -------
+    value : numpy.float64 or ndarray
+        The loss; for ``reduction="none"`` float64, shape (g,), in order of first appearance of the ids or in the order
+        of offsets. 0.0 where there is no pair.
+    grads : ScoreGrads
+        With `return_grad`: the named tuple ``(scores,)``, in the order and dtype of the scores (float64 for integers).
+
+    Raises
+    ------
+    TypeError
+        If a dtype cannot be used.
+    ValueError
+        If shapes do not match, a weight is negative or not finite, or an option is unknown or out of range.
+
+    See Also
+    --------
+    fastpair.losses.margin_ranking : The hinge of aligned pairs.
+
+    Notes
+    -----
+    With the pairs :math:`P_g = \{(i, j): r_i > r_j\}` of list g, their number :math:`Z_g` and the margin m,
+
+    .. math:: S_g = \sum_{(i,j) \in P_g} [m - (s_i - s_j)]_+, \quad L = \frac{\sum_g w_g S_g}{\sum_g Z_g},
+
+    or with :math:`[\cdot]_+^2`. At the kink the gradient is 0. Equal infinite scores differ by 0; a NaN score makes its
+    list NaN.
+
+    Cost: O(n log n) for each of the grades but one in long lists; in short lists the number of pairs. Memory: O(n).
+
+    References
+    ----------
+    .. [1] R. Herbrich, T. Graepel and K. Obermayer (2000). Large margin rank boundaries for ordinal regression.
+       Advances in Large Margin Classifiers.
+    .. [2] K. R. Rust and T. D. Hocking (2023). A log-linear gradient descent algorithm for unbalanced binary
+       classification using the all pairs squared hinge loss. arXiv:2302.11062.
+
+    Examples
+    --------
+    >>> import fastpair
+    >>> fastpair.losses.pairwise_hinge([2.0, 1.0, 0.5], [0, 1, 2])
+    np.float64(2.0)
+    >>> fastpair.losses.pairwise_hinge([2.0, 1.0, 0.5], [2, 1, 0], return_grad=True)[1].scores.round(6)
+    array([ 0.      , -0.333333,  0.333333])
+    """
+    surrogate = check_surrogate("squared_hinge" if check_flag(squared, "squared") else "hinge", margin=margin)
+    how = {
+        **{"normalizer": normalizer, "on_empty": on_empty, "weights": weights, "reduction": reduction},
+        **{"return_grad": return_grad, "grad_output": grad_output},
+    }
+    return _pair_loss(scores, relevance, None, groups, offsets, surrogate, num_threads, how)
+
+
+def ipw_pairwise(
+    scores: ArrayLike,
+    relevance: ArrayLike,
+    propensities: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    offsets: ArrayLike | None = None,
+    surrogate: Surrogate = "logistic",
+    temperature: float = 1.0,
+    margin: float = 1.0,
+    slope: float = 2.0,
+    min_propensity: float = 0.01,
+    weights: ArrayLike | None = None,
+    normalizer: Normalizer = "pairs",
+    on_empty: OnEmpty = "skip",
+    reduction: ReductionName = "mean",
+    rtol: float = 1e-12,
+    return_grad: bool = False,
+    grad_output: ArrayLike | None = None,
+    num_threads: SupportsIndex | None = None,
+) -> Any:
+    r"""Compute a pairwise loss in which both items of a pair weigh by their inverse propensities.
+
+    Parameters
+    ----------
+    scores : array_like, shape (n,)
+        Real scores, the higher the better.
+    relevance : array_like, shape (n,)
+        What was observed of the items, such as clicks: real numbers. NaN leaves the item out.
+    propensities : array_like, shape (n,)
+        How likely each item was to be observed as it was, not negative.
+    groups : array_like, shape (n,), optional
+        Ids of lists (integers or strings, in any order). Without these and `offsets` all scores are one list.
+    offsets : array_like of int, shape (g + 1,), optional
+        The same for lists that are contiguous: list ``i`` is ``scores[offsets[i]:offsets[i + 1]]``.
+    surrogate : {"logistic", "hinge", "squared_hinge", "square", "exponential", "sigmoid", "barrier"}
+        The function of the difference of scores, as for `mann_whitney`.
+    temperature : float
+        What divides the differences, positive.
+    margin : float
+        The margin of the hinges, the square and the barrier.
+    slope : float
+        How steep the barrier is outside of its margin, at least 1.
+    min_propensity : float
+        Smaller propensities are raised to this, positive: it bounds the variance.
+    weights : array_like, shape (g,), optional
+        A weight for each list, finite and not negative.
+    normalizer : {"pairs", "groups", "sum"}
+        What the mean is taken over: all pairs of all lists, by their weights; lists, each with the weighted mean over
+        its pairs; lists, each with the weighted sum over its pairs, which is not normalised.
+    on_empty : {"skip", "zero", "error"}
+        What a list without a pair does: it is left out, counts with loss 0, or is refused.
+    reduction : {"mean", "sum", "none"}
+        Return the mean, the sum over lists, or one value for each list.
+    rtol : float
+        The relative error that sums over long lists may have, from 1e-13 to 1e-2.
+    return_grad : bool
+        Return the gradient as well.
+    grad_output : array_like, shape (g,), optional
+        For ``reduction="none"`` with `return_grad`, which needs it: the gradient with respect to each value.
+    num_threads : int, optional
+        The most threads to use; by default `fastpair.get_num_threads`.
+
+    Returns
+    -------
+    value : numpy.float64 or ndarray
+        The loss; for ``reduction="none"`` float64, shape (g,), in order of first appearance of the ids or in the order
+        of offsets. 0.0 where there is no pair.
+    grads : ScoreGrads
+        With `return_grad`: the named tuple ``(scores,)``, in the order and dtype of the scores (float64 for integers).
+        Propensities carry no gradient.
+
+    Raises
+    ------
+    TypeError
+        If a dtype cannot be used.
+    ValueError
+        If shapes do not match, a propensity or weight is negative or not finite, or an option is unknown or out of
+        range.
+
+    See Also
+    --------
+    fastpair.losses.ranknet : All pairs weigh the same.
+
+    Notes
+    -----
+    With propensities :math:`\theta`, the bound c and the pairs :math:`P_g = \{(i, j): r_i > r_j\}` of list g,
+
+    .. math::
+       S_g = \sum_{(i,j) \in P_g} v_i v_j \, \varphi\left(\tfrac{s_i - s_j}{t}\right), \quad
+       Z_g = \sum_{(i,j) \in P_g} v_i v_j, \quad v_i = \frac{1}{\max(\theta_i, c)}, \quad
+       L = \frac{\sum_g w_g S_g}{\sum_g Z_g} .
+
+    The mean normalises itself: equal propensities give `ranknet`. The sums over pairs alone are unbiased if no
+    propensity is raised, and come with ``normalizer="sum"``.
+
+    Cost and memory as `mann_whitney`.
+
+    References
+    ----------
+    .. [1] T. Joachims, A. Swaminathan and T. Schnabel (2017). Unbiased learning-to-rank with biased feedback. WSDM.
+    .. [2] A. Swaminathan and T. Joachims (2015). The self-normalized estimator for counterfactual learning. NeurIPS.
+
+    Examples
+    --------
+    >>> import fastpair
+    >>> fastpair.losses.ipw_pairwise([2.0, 1.0, 0.5], [1, 0, 0], [0.5, 0.5, 0.5]).round(6)
+    np.float64(0.257337)
+    >>> fastpair.losses.ipw_pairwise([2.0, 1.0, 0.5], [1, 0, 0], [0.5, 0.5, 0.25]).round(6)
+    np.float64(0.238696)
+    """
+    options = check_surrogate(surrogate, temperature, margin, slope, rtol)
+    least = check_number(min_propensity, "min_propensity", above=0)
+    how = {
+        **{"normalizer": normalizer, "on_empty": on_empty, "weights": weights, "reduction": reduction},
+        **{"return_grad": return_grad, "grad_output": grad_output},
+    }
+    observed = parse_companion(propensities, parse_scores(scores), "propensities")
+    check_not_negative(observed, "propensities")
+    inverse = 1 / np.maximum(observed.astype(np.float64), least)
+    return _pair_loss(scores, relevance, inverse, groups, offsets, options, num_threads, how)
+
+
+def _pair_loss(
+    scores: Any,
+    relevance: Any,
+    item_weights: _Array | None,
+    groups: ArrayLike | None,
+    offsets: ArrayLike | None,
+    surrogate: tuple[str, float, float, float, float],
+    num_threads: SupportsIndex | None,
+    how: dict[str, Any],
+) -> Any:
+    """Return the loss of a surrogate (and its options) over the pairs of lists."""
+    values = parse_scores(scores)
+    grades = parse_companion(relevance, values, "relevance")
+    lists = parse_lists(groups, offsets, len(values))
+    reduction = parse_reduction(lists.count, **how)
+    sums, pairs, _, gradient = _core.pair_loss(
+        values,
+        grades,
+        item_weights,
+        lists.offsets,
+        lists.rows,
+        *surrogate,
+        reduction.return_grad,
+        check_num_threads(num_threads),
+    )
+    return reduction.finish(lists, values, sums, pairs, gradient)
