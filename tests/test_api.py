@@ -71,6 +71,7 @@ SIGNATURES = {
         ("largest", None),
         *RULES,
         ("num_threads", None),
+        ("max_memory", None),
         ("progress", False),
         ("out", None),
     ],
@@ -85,6 +86,7 @@ SIGNATURES = {
         ("max_hits", None),
         ("sort", False),
         ("num_threads", None),
+        ("max_memory", None),
         ("progress", False),
     ],
     "pairwise": [
@@ -96,6 +98,7 @@ SIGNATURES = {
         *COVARIANCES,
         ("exact", False),
         ("num_threads", None),
+        ("max_memory", None),
         ("out", None),
     ],
     "similarity.rowwise": [
@@ -120,6 +123,7 @@ SIGNATURES = {
         ("largest", None),
         *RULES[:-2],
         ("num_threads", None),
+        ("max_memory", None),
         ("progress", False),
     ],
     "similarity.late_interaction": [

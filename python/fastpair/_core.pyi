@@ -66,6 +66,7 @@ def topk(
     indices: _Indices,
     progress: _Report | None,
     num_threads: int | None,
+    max_memory: int | None = None,
 ) -> None: ...
 def radius(
     x: _Array,
@@ -78,8 +79,18 @@ def radius(
     sort: bool,
     progress: _Report | None,
     num_threads: int | None,
+    max_memory: int | None = None,
 ) -> tuple[_Indices, _Indices, _Floats]: ...
-def pairwise(x: _Array, y: _Array, metric: str, out: _Array, exact: bool, num_threads: int | None) -> None: ...
+def pairwise(
+    x: _Array,
+    y: _Array,
+    metric: str,
+    out: _Array,
+    exact: bool,
+    num_threads: int | None,
+    max_memory: int | None = None,
+    held: int = 0,
+) -> None: ...
 def rowwise(x: _Array, y: _Array, metric: str, num_threads: int | None) -> _Floats: ...
 def reduce(
     x: _Array,
@@ -93,6 +104,7 @@ def reduce(
     wide: bool,
     progress: _Report | None,
     num_threads: int | None,
+    max_memory: int | None = None,
 ) -> _Floats: ...
 def histogram(
     x: _Array,
@@ -106,6 +118,7 @@ def histogram(
     upper: bool,
     progress: _Report | None,
     num_threads: int | None,
+    max_memory: int | None = None,
 ) -> npt.NDArray[np.uint64]: ...
 def isa() -> str: ...
 def set_isa(name: str) -> None: ...

@@ -62,6 +62,7 @@ class Admission:
             "labels": labels,
             "min_score": self.min_score,
             "max_score": self.max_score,
+            "held": self.pairs_bytes(end - begin),
         }
 
     def rows(self, begin: int, end: int) -> "Admission":

@@ -18,7 +18,7 @@ from fastpair._embeddings import (
     same_width,
 )
 from fastpair._progress import Progress, Report
-from fastpair._validate import check_num_threads
+from fastpair._validate import parse_resources
 from fastpair.similarity._admission import AdmissionOptions, known_rules, parse_admission
 from fastpair.similarity._radius import RadiusHits, check_threshold
 from fastpair.similarity._search import Hits, count_hits, empty_topk, find_hits, improve, join_columns, sort_hits
@@ -59,7 +59,7 @@ class Corpus:
     -----
     The rows are not copied (bool is packed into bits where the metric is one of bits), so they must not change while a
     search runs. The rows of all chunks are numbered consecutively. The answers are those of `topk` and `radius`, bit
-    for bit, however the corpus is cut. Memory: one chunk at a time, and a few MiB for each thread.
+    for bit, however the corpus is cut. Memory: one chunk at a time, and the scratch that `max_memory` allows.
 
     Examples
     --------
@@ -129,6 +129,7 @@ class Corpus:
         *,
         largest: bool | None = None,
         num_threads: SupportsIndex | None = None,
+        max_memory: SupportsIndex | None = None,
         progress: bool | Report = False,
         out: Out | None = None,
         **admission: Unpack[AdmissionOptions],
@@ -145,6 +146,8 @@ class Corpus:
             Whether the largest scores are the best; by default as the metric says.
         num_threads : int, optional
             The most threads to use.
+        max_memory : int, optional
+            The most bytes of scratch, as for `fastpair.topk`.
         progress : bool or callable
             True shows a bar; a function is called as ``progress(done, total)``; total is 0 while it is unknown.
         out : tuple of ndarray, optional
@@ -159,7 +162,7 @@ class Corpus:
             The named tuple ``(scores, indices)``, as `fastpair.topk` returns it.
         """
         rows, single = queries(x, self._metric)
-        count, threads = check_count(k, "k", 1), check_num_threads(num_threads)
+        count, resources = check_count(k, "k", 1), parse_resources(num_threads, max_memory)
         order = are_largest_best(self._metric, largest)
         rules = parse_admission(len(rows), self._rows, single=single, **known_rules(admission))
         shape = (count,) if single else (len(rows), count)
@@ -169,7 +172,7 @@ class Corpus:
         with Progress(progress, len(rows) * (self._rows or 0)) as watcher:
             for begin, chunk, packed in self._chunks(rows):
                 rules.check_columns(begin + len(chunk), so_far=True)
-                improve(scores, indices, packed, chunk, self._metric, order, rules, watcher, threads, begin=begin)
+                improve(scores, indices, packed, chunk, self._metric, order, rules, watcher, resources, begin=begin)
         rules.check_columns(len(self))
         return filled(out, scores, indices, shape)
 
@@ -182,6 +185,7 @@ class Corpus:
         max_hits: SupportsIndex | None = None,
         sort: bool = False,
         num_threads: SupportsIndex | None = None,
+        max_memory: SupportsIndex | None = None,
         progress: bool | Report = False,
         **admission: Unpack[AdmissionOptions],
     ) -> RadiusHits:
@@ -201,6 +205,8 @@ class Corpus:
             Sort the hits of a row best first, not by index.
         num_threads : int, optional
             The most threads to use.
+        max_memory : int, optional
+            The most bytes of scratch, as for `fastpair.topk`.
         progress : bool or callable
             As for `topk`.
         **admission
@@ -212,7 +218,7 @@ class Corpus:
             The named tuple ``(indptr, indices, scores)``, as `fastpair.radius` returns it.
         """
         rows, single = queries(x, self._metric)
-        limit, threads = check_threshold(threshold, len(rows)), check_num_threads(num_threads)
+        limit, resources = check_threshold(threshold, len(rows)), parse_resources(num_threads, max_memory)
         order = are_largest_best(self._metric, largest)
         room = None if max_hits is None else check_count(max_hits, "max_hits", 0)
         in_order = check_flag(sort, "sort")
@@ -223,7 +229,7 @@ class Corpus:
                 rules.check_columns(begin + len(chunk), so_far=True)
                 left = None if room is None else room - sum(len(part[1]) for part in parts)
                 hits = find_hits(
-                    *(packed, chunk, self._metric, order, rules, limit, left, False, watcher, threads), begin=begin
+                    *(packed, chunk, self._metric, order, rules, limit, left, False, watcher, resources), begin=begin
                 )
                 parts.append(hits)
         rules.check_columns(len(self))
@@ -237,6 +243,7 @@ class Corpus:
         *,
         largest: bool | None = None,
         num_threads: SupportsIndex | None = None,
+        max_memory: SupportsIndex | None = None,
         progress: bool | Report = False,
         **admission: Unpack[AdmissionOptions],
     ) -> _Ints:
@@ -252,6 +259,8 @@ class Corpus:
             Whether scores above the threshold count; by default as the metric says.
         num_threads : int, optional
             The most threads to use.
+        max_memory : int, optional
+            The most bytes of scratch, as for `fastpair.topk`.
         progress : bool or callable
             As for `topk`.
         **admission
@@ -263,14 +272,14 @@ class Corpus:
             The number of hits of each row, also of a single query. Hits are never held all at once.
         """
         rows, single = queries(x, self._metric)
-        limit, threads = check_threshold(threshold, len(rows)), check_num_threads(num_threads)
+        limit, resources = check_threshold(threshold, len(rows)), parse_resources(num_threads, max_memory)
         order = are_largest_best(self._metric, largest)
         rules = parse_admission(len(rows), self._rows, single=single, **known_rules(admission))
         counts = np.zeros(len(rows), np.int64)
         with Progress(progress, len(rows) * (self._rows or 0)) as watcher:
             for begin, chunk, packed in self._chunks(rows):
                 rules.check_columns(begin + len(chunk), so_far=True)
-                counts += count_hits(packed, chunk, self._metric, order, rules, limit, watcher, threads, begin=begin)
+                counts += count_hits(packed, chunk, self._metric, order, rules, limit, watcher, resources, begin=begin)
         rules.check_columns(len(self))
         return counts
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from fastpair import _core
 from fastpair._array import ArrayLike
 from fastpair._embeddings import METRICS, check_flag, check_metric, embeddings, is_narrow, is_sparse, same_width
-from fastpair._validate import check_num_threads
+from fastpair._validate import check_num_threads, parse_resources
 from fastpair.similarity import _composed, _sparse
 
 __all__ = ["pairwise", "rowwise"]
@@ -49,6 +49,7 @@ def pairwise(
     inverse_covariance: ArrayLike | None = None,
     exact: bool = False,
     num_threads: SupportsIndex | None = None,
+    max_memory: SupportsIndex | None = None,
     out: _Array | None = None,
 ) -> Any:
     r"""Compute the score of every row of x with every row of y.
@@ -74,6 +75,9 @@ def pairwise(
         their digits, and the scores have the bits of those of `topk` (rounded to float32 where the result is).
     num_threads : int, optional
         The most threads to use; by default `fastpair.get_num_threads`.
+    max_memory : int, optional
+        The most bytes of scratch beside input and output; by default 64 MiB, or what one thread needs. It takes
+        smaller blocks and fewer threads, and no other result.
     out : ndarray of float32 or float64, shape (n, m), optional
         The array to fill; its dtype says in which precision to compute.
 
@@ -111,8 +115,8 @@ def pairwise(
     Without `exact`, squared distances come from norms and products (clamped at 0) in the precision of the result: they
     are off by some units of the last digit of the squared norms.
 
-    Cost: O(n m d). Extra memory: a few MiB for each thread; "mahalanobis" adds a whitened copy of x and y; divergences
-    take 32 MiB, `exact` with a result of float32 16 MiB.
+    Cost: O(n m d). Extra memory: at most `max_memory`, and copies of x and y in float64 if they are sparse or the
+    metric is "mahalanobis".
 
     References
     ----------
@@ -131,7 +135,7 @@ def pairwise(
            [3., 0.]])
     """
     name = check_metric(metric, ALL_METRICS)
-    threads = check_num_threads(num_threads)
+    resources = parse_resources(num_threads, max_memory)
     check_flag(exact, "exact")
     options = _composed.parse_options(name, bandwidth, covariance, inverse_covariance)
     if is_sparse(x) or is_sparse(y):
@@ -140,7 +144,7 @@ def pairwise(
             raise ValueError(f"x has shape ({sparse_rows.shape[1]},); pass two dimensions, a row for each embedding")
         narrow = sparse_rows.narrow and sparse_columns.narrow
         out = _room(out, (sparse_rows.shape[0], sparse_columns.shape[0]), narrow)
-        _sparse.write_pairwise(sparse_rows, sparse_columns, name, out)
+        _sparse.write_pairwise(sparse_rows, sparse_columns, name, out, resources)
         return out
     base = _composed.BASES.get(name, name)
     rows = embeddings(x, "x", base)
@@ -148,19 +152,19 @@ def pairwise(
     rows, columns = same_width(rows, columns, base)
     out = _room(out, (len(rows), len(columns)), is_narrow(rows) and is_narrow(columns))
     if name in _composed.DIVERGENCES:
-        _composed.write_divergences(rows, columns, name, out)
+        _composed.write_divergences(rows, columns, name, out, resources)
         return out
     rows, columns = _composed.whitened(rows, columns, options)
     target = out if out.flags.carray else np.empty(out.shape, out.dtype)
     if exact and target.dtype == np.float32:
-        step = max(1, MOST_CELLS // max(len(columns), 1))
+        step = max(1, min(MOST_CELLS, resources.scratch // 16) // max(len(columns), 1))
         for begin in range(0, len(rows), step):
             block = np.empty((len(rows[begin : begin + step]), len(columns)))
-            _core.pairwise(rows[begin : begin + step], columns, base, block, True, threads)
+            _core.pairwise(rows[begin : begin + step], columns, base, block, True, *resources, block.nbytes)
             with np.errstate(over="ignore"):
                 target[begin : begin + step] = block
     else:
-        _core.pairwise(rows, columns, base, target, exact, threads)
+        _core.pairwise(rows, columns, base, target, exact, *resources)
     _composed.finish(target, name, options)
     if target is not out:
         out[...] = target

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fastpair._embeddings import embeddings, is_narrow, is_sparse, queries
 from fastpair._progress import Progress
+from fastpair._validate import Resources
 from fastpair.similarity._admission import Admission
 
 __all__ = ["Rows", "improve", "two_sets", "write_pairwise"]
@@ -21,8 +22,10 @@ _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
 _Ints: TypeAlias = npt.NDArray[np.int64]
 
-MOST_CELLS = 1 << 21
-"""Numbers of float64 in a block: 16 MiB."""
+MOST_CELLS = 1 << 20
+"""Scores in a block: 8 MiB of float64."""
+BYTES_OF_A_CELL = 64
+"""What a score takes with all temporaries: products in compressed rows, norms, quotients, what is admitted."""
 
 
 class Rows:
@@ -35,9 +38,9 @@ class Rows:
         self.matrix = _compressed(matrix, argument) if self.sparse else matrix
         self.shape: tuple[int, int] = (int(matrix.shape[0]), int(matrix.shape[1]))
 
-    def blocks(self, most: int) -> Iterator[tuple[int, int]]:
-        """Ranges of at most `most` rows that fit the room when they are read."""
-        step = most if self.sparse else max(1, min(most, MOST_CELLS // max(self.shape[1], 1)))
+    def blocks(self, most: int, cells: int) -> Iterator[tuple[int, int]]:
+        """Ranges of at most `most` rows that have at most so many cells when they are read, where one row has."""
+        step = most if self.sparse else max(1, min(most, cells // max(self.shape[1], 1)))
         for begin in range(0, self.shape[0], step):
             yield begin, min(begin + step, self.shape[0])
 
@@ -86,10 +89,11 @@ def improve(
     largest: bool,
     admission: Admission,
     progress: Progress,
+    resources: Resources,
 ) -> None:
     """Enter all rows of y into an empty top-k state, in place."""
     sign = 1.0 if largest else -1.0
-    for top, bottom, left, right, tile in _tiles(x, y, metric):
+    for top, bottom, left, right, tile in _tiles(x, y, metric, resources):
         own = admission.rows(top, bottom)
         admitted = own.allowed(bottom - top, y.shape[0], slice(left, right)) & ~np.isnan(tile)
         if own.min_score is not None:
@@ -107,9 +111,9 @@ def improve(
         progress.end_part()
 
 
-def write_pairwise(x: Rows, y: Rows, metric: str, out: _Array) -> None:
+def write_pairwise(x: Rows, y: Rows, metric: str, out: _Array, resources: Resources) -> None:
     """Write all scores into `out`."""
-    for top, bottom, left, right, tile in _tiles(x, y, metric):
+    for top, bottom, left, right, tile in _tiles(x, y, metric, resources):
         out[top:bottom, left:right] = tile
 
 
@@ -124,12 +128,15 @@ def _best(keys: _Floats, k: int) -> npt.NDArray[np.intp]:
     return places[np.lexsort((places, -keys[places]))]
 
 
-def _tiles(x: Rows, y: Rows, metric: str) -> Iterator[tuple[int, int, int, int, _Floats]]:
+def _tiles(x: Rows, y: Rows, metric: str, resources: Resources) -> Iterator[tuple[int, int, int, int, _Floats]]:
     """Blocks of scores: first and last row, first and last column, and the scores."""
     cosine = metric == "cosine"
-    for left, right in y.blocks(max(1, MOST_CELLS // 64)):
+    # A row is read as a whole.
+    width = 1 if x.sparse and y.sparse else max(x.shape[1], 1)
+    cells = resources.pieces(max(1, MOST_CELLS // width), width * BYTES_OF_A_CELL) * width
+    for left, right in y.blocks(max(1, cells // 64), cells):
         columns, column_norms = y.read(left, right, cosine)
-        for top, bottom in x.blocks(max(1, MOST_CELLS // max(right - left, 1))):
+        for top, bottom in x.blocks(max(1, cells // max(right - left, 1)), cells):
             rows, row_norms = x.read(top, bottom, cosine)
             with np.errstate(over="ignore", invalid="ignore"):
                 tile = _products(rows, columns, x.sparse, y.sparse)
