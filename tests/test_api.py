@@ -100,6 +100,8 @@ SIGNATURES = {
         ("num_threads", None),
         ("max_memory", None),
         ("out", None),
+        ("return_grad", False),
+        ("grad_output", None),
     ],
     "similarity.rowwise": [
         ("x", NO),
@@ -205,6 +207,7 @@ NAMED_TUPLES = {
     "metrics.PairAuc": ("auc", "low", "high"),
     "metrics.PairEer": ("eer", "threshold", "low", "high"),
     "similarity.Histogram": ("counts", "edges"),
+    "similarity.PairwiseGradient": ("x", "y"),
     "similarity.TopK": ("scores", "indices"),
     "similarity.RadiusHits": ("indptr", "indices", "scores"),
     "similarity.SinkhornPlan": ("plan", "u", "v"),
