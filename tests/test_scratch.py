@@ -21,6 +21,7 @@ CALLS = {
     "topk of bytes": lambda **limits: fastpair.topk((X * 9).astype("int8"), (Y * 9).astype("int8"), 9, **limits),
     "topk of bits": lambda **limits: fastpair.topk(X > 0, Y > 0, 9, metric="hamming", **limits),
     "topk with a mask": lambda **limits: fastpair.topk(X, Y, 9, mask=MASK, **limits),
+    "radius of sparse": lambda **limits: fastpair.radius(sparse.csr_array(X), Y, 0.2, **limits),
     "topk of sparse": lambda **limits: fastpair.topk(sparse.csr_array(X * (X > 0)), Y, 9, **limits),
     "radius": lambda **limits: fastpair.radius(X, Y, 0.2, **limits),
     "radius with a mask": lambda **limits: fastpair.radius(X, Y, 0.2, mask=MASK, **limits),

@@ -13,20 +13,17 @@ from fastpair._embeddings import (
     check_count,
     check_flag,
     check_metric,
-    embeddings,
-    queries,
-    same_width,
 )
 from fastpair._progress import Progress, Report
 from fastpair._validate import parse_resources
 from fastpair.similarity._admission import AdmissionOptions, known_rules, parse_admission
 from fastpair.similarity._radius import RadiusHits, check_threshold
 from fastpair.similarity._search import Hits, count_hits, empty_topk, find_hits, improve, join_columns, sort_hits
+from fastpair.similarity._sparse import RowsOrArray, read_queries, read_rows, same_kind
 from fastpair.similarity._topk import Out, TopK, check_out, filled
 
 __all__ = ["Corpus"]
 
-_Array: TypeAlias = npt.NDArray[Any]
 _Ints: TypeAlias = npt.NDArray[np.int64]
 Chunks: TypeAlias = Iterable[ArrayLike] | Callable[[], Iterable[ArrayLike]]
 
@@ -36,7 +33,7 @@ class Corpus:
 
     Parameters
     ----------
-    y : array_like, list of arrays, callable or iterator
+    y : array_like or sparse, list of arrays, callable or iterator
         The rows, shape (m, d), as for `topk`. A `numpy.memmap` may be larger than memory. A list of two-dimensional
         arrays is a corpus in chunks; a function that returns an iterator of chunks is called for each search; an
         iterator can be searched once.
@@ -57,7 +54,8 @@ class Corpus:
 
     Notes
     -----
-    The rows are not copied (bool is packed into bits where the metric is one of bits), so they must not change while a
+    The rows are not copied (but bool is packed into bits where the metric is one of bits, and sparse rows are made
+    float64), so they must not change while a
     search runs. The rows of all chunks are numbered consecutively. The answers are those of `topk` and `radius`, bit
     for bit, however the corpus is cut. Memory: one chunk at a time, and the scratch that `max_memory` allows.
 
@@ -76,7 +74,7 @@ class Corpus:
 
     def __init__(self, y: ArrayLike | Chunks, metric: Metric = "cosine") -> None:
         self._metric = check_metric(metric)
-        self._array: _Array | None = None
+        self._array: RowsOrArray | None = None
         self._packed = False
         self._chunks_again: Callable[[], Iterable[Any]] | None = None
         self._chunks_once: Iterator[Any] | None = None
@@ -93,7 +91,7 @@ class Corpus:
         else:
             array = self._matrix(y)
             # Bits are packed once; rows of other metrics stay as they are.
-            self._array, _ = same_width(array, array, self._metric)
+            self._array, _ = same_kind(array, array, self._metric)
             self._packed = self._array is not array
             self._rows = len(array)
 
@@ -138,7 +136,7 @@ class Corpus:
 
         Parameters
         ----------
-        x : array_like, shape (n, d) or (d,)
+        x : array_like or sparse, shape (n, d) or (d,)
             Queries.
         k : int
             Rows to find for each query, at least 1.
@@ -161,7 +159,7 @@ class Corpus:
         TopK
             The named tuple ``(scores, indices)``, as `fastpair.topk` returns it.
         """
-        rows, single = queries(x, self._metric)
+        rows, single = read_queries(x, self._metric)
         count, resources = check_count(k, "k", 1), parse_resources(num_threads, max_memory)
         order = are_largest_best(self._metric, largest)
         rules = parse_admission(len(rows), self._rows, single=single, **known_rules(admission))
@@ -193,7 +191,7 @@ class Corpus:
 
         Parameters
         ----------
-        x : array_like, shape (n, d) or (d,)
+        x : array_like or sparse, shape (n, d) or (d,)
             Queries.
         threshold : float or array_like, shape (n,)
             A pair is a hit if its score is at least this, at most this for distances.
@@ -217,7 +215,7 @@ class Corpus:
         RadiusHits
             The named tuple ``(indptr, indices, scores)``, as `fastpair.radius` returns it.
         """
-        rows, single = queries(x, self._metric)
+        rows, single = read_queries(x, self._metric)
         limit, resources = check_threshold(threshold, len(rows)), parse_resources(num_threads, max_memory)
         order = are_largest_best(self._metric, largest)
         room = None if max_hits is None else check_count(max_hits, "max_hits", 0)
@@ -251,7 +249,7 @@ class Corpus:
 
         Parameters
         ----------
-        x : array_like, shape (n, d) or (d,)
+        x : array_like or sparse, shape (n, d) or (d,)
             Queries.
         threshold : float or array_like, shape (n,)
             A pair counts if its score is at least this, at most this for distances.
@@ -271,7 +269,7 @@ class Corpus:
         ndarray of int64, shape (n,)
             The number of hits of each row, also of a single query. Hits are never held all at once.
         """
-        rows, single = queries(x, self._metric)
+        rows, single = read_queries(x, self._metric)
         limit, resources = check_threshold(threshold, len(rows)), parse_resources(num_threads, max_memory)
         order = are_largest_best(self._metric, largest)
         rules = parse_admission(len(rows), self._rows, single=single, **known_rules(admission))
@@ -283,8 +281,8 @@ class Corpus:
         rules.check_columns(len(self))
         return counts
 
-    def _matrix(self, chunk: Any) -> _Array:
-        array = embeddings(chunk, "y", self._metric)
+    def _matrix(self, chunk: Any) -> RowsOrArray:
+        array = read_rows(chunk, "y", self._metric)
         if self._width is None:
             self._width = array.shape[1]
         elif array.shape[1] != self._width:
@@ -293,12 +291,12 @@ class Corpus:
             )
         return array
 
-    def _chunks(self, x: _Array) -> Iterator[tuple[int, _Array, _Array]]:
+    def _chunks(self, x: RowsOrArray) -> Iterator[tuple[int, RowsOrArray, RowsOrArray]]:
         """Yield the index of the first row of each chunk, the chunk, and x as the metric needs it."""
         if self._array is not None:
             if self._packed and x.dtype == np.bool_ and x.shape[1] != self._width:
                 raise ValueError(f"x has {x.shape[1]} columns but y has {self._width}; pass rows of the same length")
-            packed, array = same_width(x, self._array, self._metric)
+            packed, array = same_kind(x, self._array, self._metric)
             yield 0, array, packed
             return
         if self._chunks_again is not None:
@@ -312,7 +310,7 @@ class Corpus:
             )
         begin = 0
         for chunk in chunks:
-            packed, array = same_width(x, self._matrix(chunk), self._metric)
+            packed, array = same_kind(x, self._matrix(chunk), self._metric)
             yield begin, array, packed
             begin += len(array)
         self._rows = begin

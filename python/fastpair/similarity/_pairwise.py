@@ -164,9 +164,7 @@ def pairwise(
     options = _composed.parse_options(name, bandwidth, covariance, inverse_covariance)
     upstream = check_gradient(name, check_flag(return_grad, "return_grad"), grad_output)
     if (is_sparse(x) or is_sparse(y)) and upstream is None:
-        sparse_rows, sparse_columns, single = _sparse.two_sets(x, y, name)
-        if single:
-            raise ValueError(f"x has shape ({sparse_rows.shape[1]},); pass two dimensions, a row for each embedding")
+        sparse_rows, sparse_columns = _sparse_sets(x, y, name)
         narrow = sparse_rows.narrow and sparse_columns.narrow
         out = _room(out, (sparse_rows.shape[0], sparse_columns.shape[0]), narrow)
         _sparse.write_pairwise(sparse_rows, sparse_columns, name, out, resources)
@@ -215,9 +213,9 @@ def rowwise(
 
     Parameters
     ----------
-    x : array_like, shape (n, d)
-        Embeddings, as for `pairwise` but not sparse.
-    y : array_like, shape (n, d)
+    x : array_like or sparse, shape (n, d)
+        Embeddings, as for `pairwise`.
+    y : array_like or sparse, shape (n, d)
         As many others.
     metric : str
         What a score is, as for `pairwise`.
@@ -233,7 +231,7 @@ def rowwise(
     Returns
     -------
     ndarray of float64, shape (n,)
-        The scores, with the bits of those of `topk` where it has the metric.
+        The scores, with the bits of those of `topk` where it has the metric (and the rows are not sparse).
 
     Raises
     ------
@@ -267,15 +265,29 @@ def rowwise(
     threads = check_num_threads(num_threads)
     options = _composed.parse_options(name, bandwidth, covariance, inverse_covariance)
     base = _composed.BASES.get(name, name)
-    rows, columns = same_width(embeddings(x, "x", base), embeddings(y, "y", base), base)
+    sparse = is_sparse(x) or is_sparse(y)
+    if sparse:
+        rows, columns = _sparse_sets(x, y, name)
+    else:
+        rows, columns = same_width(embeddings(x, "x", base), embeddings(y, "y", base), base)
     if len(rows) != len(columns):
         raise ValueError(f"x has {len(rows)} rows but y has {len(columns)}; pass one row of y for each row of x")
+    if sparse:
+        return _sparse.aligned(rows, columns, name)
     if name in _composed.DIVERGENCES:
         return _composed.aligned_divergences(rows, columns, name)
     rows, columns = _composed.whitened(rows, columns, options)
     scores = _core.rowwise(rows, columns, base, threads)
     _composed.finish(scores, name, options)
     return scores
+
+
+def _sparse_sets(x: Any, y: Any, metric: str) -> tuple[Any, Any]:
+    """Return the rows of two matrices of which one is sparse at least."""
+    rows, columns, single = _sparse.read_two_sets(x, y, metric)
+    if single:
+        raise ValueError(f"x has shape ({rows.shape[1]},); pass two dimensions, a row for each embedding")
+    return rows, columns
 
 
 def _room(out: _Array | None, shape: tuple[int, int], narrow: bool) -> _Array:

@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike
-from fastpair._embeddings import Metric, are_largest_best, check_count, check_flag, check_metric, two_sets
+from fastpair._embeddings import Metric, are_largest_best, check_count, check_flag, check_metric
 from fastpair._progress import Progress, Report
 from fastpair._validate import parse_resources
 from fastpair.similarity._admission import Exclude, parse_admission, per_row
 from fastpair.similarity._search import find_hits
+from fastpair.similarity._sparse import read_two_sets
 
 __all__ = ["RadiusHits", "check_threshold", "radius"]
 
@@ -57,9 +58,9 @@ def radius(
 
     Parameters
     ----------
-    x : array_like, shape (n, d) or (d,)
-        Queries, as for `topk` but not sparse. One dimension is a single query.
-    y : array_like, shape (m, d), optional
+    x : array_like or sparse, shape (n, d) or (d,)
+        Queries, as for `topk`. One dimension is a single query.
+    y : array_like or sparse, shape (m, d), optional
         Rows to search. By default x itself, and then each row finds itself unless `exclude_self` says otherwise.
     threshold : float or array_like, shape (n,)
         A pair is a hit if its score is at least this, at most this for distances. Needed.
@@ -137,7 +138,7 @@ def radius(
     name = check_metric(metric)
     resources = parse_resources(num_threads, max_memory)
     order = are_largest_best(name, largest)
-    rows, columns, single = two_sets(x, y, name)
+    rows, columns, single = read_two_sets(x, y, name)
     limit = check_threshold(threshold, len(rows))
     room = None if max_hits is None else check_count(max_hits, "max_hits", 0)
     check_flag(sort, "sort")

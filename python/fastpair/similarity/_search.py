@@ -1,4 +1,4 @@
-"""The calls into the kernels of a search, and how a search is cut where its rules or its hits would take too much room.
+"""The calls into the kernels of a search (or to `_sparse`), and how it is cut where rules or hits would take much room.
 
 A search is exact whichever way it is cut: top-k states take columns in any parts, and radius hits of parts are joined.
 """
@@ -13,7 +13,9 @@ import numpy.typing as npt
 from fastpair import _core
 from fastpair._progress import Progress
 from fastpair._validate import Resources
+from fastpair.similarity import _sparse
 from fastpair.similarity._admission import Admission
+from fastpair.similarity._sparse import Rows, RowsOrArray
 
 __all__ = [
     "Hits",
@@ -44,8 +46,8 @@ def empty_topk(rows: int, k: int, largest: bool) -> tuple[_Floats, _Ints]:
 def improve(
     scores: _Floats,
     indices: _Ints,
-    x: _Array,
-    y: _Array,
+    x: RowsOrArray,
+    y: RowsOrArray,
     metric: str,
     largest: bool,
     admission: Admission,
@@ -59,6 +61,11 @@ def improve(
 
     They are columns `begin` and up of the rules, and have the indices `offset` (or `begin`) and up.
     """
+    if isinstance(x, Rows):
+        _sparse.improve(
+            *(scores, indices, x, y, metric, largest, admission, progress, resources), begin=begin, offset=offset
+        )
+        return
     for first, last in _column_blocks(len(y), admission, resources):
         report = progress.part(len(x) * (last - first))
         start = None if offset is None else offset + first
@@ -70,8 +77,8 @@ def improve(
 
 
 def find_hits(
-    x: _Array,
-    y: _Array,
+    x: RowsOrArray,
+    y: RowsOrArray,
     metric: str,
     largest: bool,
     admission: Admission,
@@ -84,6 +91,11 @@ def find_hits(
     begin: int = 0,
 ) -> Hits:
     """Return all pairs whose score reaches the threshold of their row, as compressed rows."""
+    if isinstance(x, Rows):
+        hits = _sparse.find_hits(
+            *(x, y, metric, largest, admission, threshold, max_hits, progress, resources), begin=begin
+        )
+        return sort_hits(hits, largest) if sort else hits
     parts: list[Hits] = []
     blocks = list(_column_blocks(len(y), admission, resources))
     for first, last in blocks:
@@ -109,8 +121,8 @@ def find_hits(
 
 
 def count_hits(
-    x: _Array,
-    y: _Array,
+    x: RowsOrArray,
+    y: RowsOrArray,
     metric: str,
     largest: bool,
     admission: Admission,
@@ -121,6 +133,8 @@ def count_hits(
     begin: int = 0,
 ) -> _Ints:
     """Count the hits of each row, none of which is kept."""
+    if isinstance(x, Rows):
+        return _sparse.count_hits(x, y, metric, largest, admission, threshold, progress, resources, begin=begin)
     # Counts know one limit: those beyond the other are counted as well, and taken away.
     nearest = admission.max_score if largest else admission.min_score
     farthest = admission.min_score if largest else admission.max_score

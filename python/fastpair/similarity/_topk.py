@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike
-from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric, is_sparse, two_sets
+from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric
 from fastpair._progress import Progress, Report
 from fastpair._validate import parse_resources
-from fastpair.similarity import _sparse
 from fastpair.similarity._admission import Exclude, parse_admission
 from fastpair.similarity._search import empty_topk, improve
+from fastpair.similarity._sparse import read_two_sets
 
 __all__ = ["Out", "TopK", "check_out", "filled", "topk"]
 
@@ -168,9 +168,7 @@ def topk(
     name = check_metric(metric)
     count, resources = check_count(k, "k", 1), parse_resources(num_threads, max_memory)
     order = are_largest_best(name, largest)
-    sparse = is_sparse(x) or is_sparse(y)
-    read: Any = _sparse.two_sets if sparse else two_sets
-    rows, columns, single = read(x, y, name)
+    rows, columns, single = read_two_sets(x, y, name)
     shape = (rows.shape[0], columns.shape[0])
     admission = parse_admission(
         *shape,
@@ -189,10 +187,7 @@ def topk(
     check_out(out, shown)
     scores, indices = _room(out, (shape[0], count), order)
     with Progress(progress, shape[0] * shape[1]) as watcher:
-        if sparse:
-            _sparse.improve(scores, indices, rows, columns, name, order, admission, watcher, resources)
-        else:
-            improve(scores, indices, rows, columns, name, order, admission, watcher, resources)
+        improve(scores, indices, rows, columns, name, order, admission, watcher, resources)
     return filled(out, scores, indices, shown)
 
 
