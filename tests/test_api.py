@@ -74,6 +74,7 @@ SIGNATURES = {
         ("largest", None),
         *RULES,
         ("num_threads", None),
+        ("max_memory", None),
         ("progress", False),
         ("out", None),
     ],
@@ -88,6 +89,7 @@ SIGNATURES = {
         ("max_hits", None),
         ("sort", False),
         ("num_threads", None),
+        ("max_memory", None),
         ("progress", False),
     ],
     "pairwise": [
@@ -99,7 +101,10 @@ SIGNATURES = {
         *COVARIANCES,
         ("exact", False),
         ("num_threads", None),
+        ("max_memory", None),
         ("out", None),
+        ("return_grad", False),
+        ("grad_output", None),
     ],
     "similarity.rowwise": [
         ("x", NO),
@@ -123,6 +128,7 @@ SIGNATURES = {
         ("largest", None),
         *RULES[:-2],
         ("num_threads", None),
+        ("max_memory", None),
         ("progress", False),
     ],
     "similarity.late_interaction": [
@@ -334,6 +340,7 @@ NAMED_TUPLES = {
     "metrics.PairAuc": ("auc", "low", "high"),
     "metrics.PairEer": ("eer", "threshold", "low", "high"),
     "similarity.Histogram": ("counts", "edges"),
+    "similarity.PairwiseGradient": ("x", "y"),
     "similarity.TopK": ("scores", "indices"),
     "similarity.RadiusHits": ("indptr", "indices", "scores"),
     "similarity.SinkhornPlan": ("plan", "u", "v"),

@@ -1,13 +1,16 @@
 """Sparse rows of scipy: dot products and cosines, ranked as dense ones are."""
 
+import itertools
 import re
 
 import fastpair
 import numpy as np
 import oracle_similarity as oracle
 import pytest
+from fastpair.similarity import _sparse
 from scipy import sparse
 from searches import RULES, assert_found, rules
+from test_radius import assert_hits
 
 N, M, D, K = 23, 91, 60, 7
 FORMS = ("csr_array", "csr_matrix", "csc_array", "coo_array", "coo_matrix", "lil_array")
@@ -62,8 +65,6 @@ def test_rules_act_inside_the_search(name, rng):
 @pytest.mark.parametrize("cells_at_once", [1, 64, 640, 6400])
 @pytest.mark.parametrize("sides", ["both", "x", "y"])
 def test_work_is_cut_into_blocks(cells_at_once, sides, monkeypatch, rng):
-    from fastpair.similarity import _sparse
-
     x, y = cells(rng, N, D), cells(rng, M, D)
     a, b = (x if sides == "y" else sparse.csr_array(x)), (y if sides == "x" else sparse.csr_array(y))
     scores = oracle.pairwise(x, y, "dot")
@@ -76,6 +77,91 @@ def test_work_is_cut_into_blocks(cells_at_once, sides, monkeypatch, rng):
     assert seen[-1] == (N * M, N * M)
     np.testing.assert_array_equal(fastpair.pairwise(a, b), scores)
     np.testing.assert_allclose(fastpair.pairwise(a, b, "cosine"), oracle.pairwise(x, y, "cosine"), atol=1e-15)
+
+
+def pairs_of(x, y, sides):
+    """The same rows with one side or both sparse."""
+    return (x if sides == "y" else sparse.csr_array(x)), (y if sides == "x" else sparse.csc_array(y))
+
+
+@pytest.mark.parametrize("cells_at_once", [1, 640, 1 << 20])
+@pytest.mark.parametrize("sides", ["both", "x", "y"])
+@pytest.mark.parametrize("largest", [True, False])
+def test_hits_are_those_of_a_comparison(cells_at_once, sides, largest, monkeypatch, rng):
+    x, y = cells(rng, N, D), cells(rng, M, D)
+    a, b = pairs_of(x, y, sides)
+    scores = oracle.pairwise(x, y, "dot")
+    threshold = np.quantile(scores, 0.8 if largest else 0.2, axis=1, method="nearest")
+    given, meant = rules("all at once", rng, N, M, scores)
+    monkeypatch.setattr(_sparse, "MOST_CELLS", cells_at_once)
+    for options, allowed in (({}, None), (given, oracle.admitted(scores, **meant))):
+        for sort in (False, True):
+            expected = oracle.radius(scores, threshold, largest, allowed, best_first=sort)
+            found = fastpair.radius(a, b, threshold, metric="dot", largest=largest, sort=sort, **options)
+            assert_hits(found, expected)
+            hits = fastpair.Corpus(b, "dot").radius(a, threshold, largest=largest, sort=sort, **options)
+            assert_hits(hits, expected)
+        counts = fastpair.Corpus(b, "dot").count(a, threshold, largest=largest, **options)
+        np.testing.assert_array_equal(counts, np.diff(expected[0]), strict=True)
+    assert len(fastpair.radius(a, b, threshold, metric="dot", max_hits=N * M).indices) > 0
+
+
+@pytest.mark.parametrize("sides", ["both", "x", "y"])
+def test_cosine_hits_are_those_of_pairwise(sides, rng):
+    a, b = pairs_of(cells(rng, N, D), cells(rng, M, D), sides)
+    scores = fastpair.pairwise(a, b, "cosine", out=np.empty((N, M)))
+    assert_hits(fastpair.radius(a, b, 0.3), oracle.radius(scores, 0.3, True))
+
+
+@pytest.mark.parametrize("sides", ["both", "x", "y"])
+@pytest.mark.parametrize("cut", [(), (1,), (7, 50, 51), tuple(range(0, M, 17))])
+@pytest.mark.parametrize("name", ["all at once", "labels of strings", "packed mask of pairs", "both limits"])
+def test_a_corpus_does_not_depend_on_the_cut(sides, cut, name, rng):
+    x, y = cells(rng, N, D), cells(rng, M, D)
+    a, _ = pairs_of(x, y, sides)
+    scores = oracle.pairwise(x, y, "dot")
+    given, meant = rules(name, rng, N, M, scores)
+    allowed = oracle.admitted(scores, **meant)
+    parts = [y[begin:end] for begin, end in itertools.pairwise([0, *cut, M])]
+    # Chunks may be of both kinds.
+    chunks = [part if sides == "x" and i % 2 else sparse.coo_array(part) for i, part in enumerate(parts)]
+    for corpus in (fastpair.Corpus(chunks, "dot"), fastpair.Corpus(lambda: iter(chunks), "dot")):
+        assert_found(corpus.topk(a, K, **given), scores, K, True, allowed)
+        hits = oracle.radius(scores, 3.0, True, allowed)
+        assert_hits(corpus.radius(a, 3.0, **given), hits)
+        np.testing.assert_array_equal(corpus.count(a, 3.0, **given), np.diff(hits[0]))
+    assert corpus.shape == (M, D)
+
+
+@pytest.mark.parametrize("largest", [True, False])
+def test_parts_of_a_state_come_in_any_order(largest, rng):
+    x, y = cells(rng, N, D), cells(rng, M, D)
+    scores = oracle.pairwise(x, y, "dot")
+    lists = [rng.permutation(M)[:9].tolist() for _ in range(N)]
+    allowed = oracle.admitted(scores, exclude=lists, exclude_self=True)
+    state = fastpair.TopkState(N, K, "dot", largest)
+    for begin in (60, 0, 30):
+        end = M if begin == 60 else begin + 30
+        state.update(sparse.csr_array(x), y[begin:end], begin, exclude=lists, exclude_self=True)
+    assert_found(state.result(), scores, K, largest, allowed)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("sides", ["both", "x", "y"])
+def test_aligned_rows(form, sides, monkeypatch, rng):
+    x, y = cells(rng, M, D), cells(rng, M, D)
+    a = getattr(sparse, form)(x) if sides != "y" else x
+    b = getattr(sparse, form)(y) if sides != "x" else y
+    for most in (1 << 14, 10):
+        monkeypatch.setattr(_sparse, "MOST_ALIGNED", most)
+        found = fastpair.similarity.rowwise(a, b, "dot")
+        np.testing.assert_array_equal(found, fastpair.similarity.rowwise(x, y, "dot"), strict=True)
+        cosines = fastpair.similarity.rowwise(a, b, "cosine")
+        np.testing.assert_allclose(cosines, fastpair.similarity.rowwise(x, y, "cosine"), atol=1e-15)
+        for scale in (1e200, 1e-310):
+            extreme = fastpair.similarity.rowwise(a * scale, b, "cosine")
+            np.testing.assert_allclose(extreme, cosines, atol=1e-9)
+    assert fastpair.similarity.rowwise(a[:0] if sides == "y" else sparse.csr_array((0, D)), y[:0]).shape == (0,)
 
 
 def test_without_y_it_is_x(rng):
@@ -136,9 +222,21 @@ REFUSED = [
     (lambda: fastpair.topk(X, BAD), ValueError, "y is nan at row 1, column 2"),
     (lambda: fastpair.topk(X, np.full((2, 3), np.inf)), ValueError, "y is inf at row 0, column 0"),
     (lambda: fastpair.topk(X.astype(complex)), TypeError, "x has dtype complex128"),
-    (lambda: fastpair.radius(X, threshold=0.5), TypeError, "sparse.*toarray"),
-    (lambda: fastpair.Corpus(X), TypeError, "sparse.*toarray"),
-    (lambda: fastpair.similarity.rowwise(X, X), TypeError, "sparse.*toarray"),
+    (lambda: fastpair.radius(X, threshold=0.5, metric="euclidean"), ValueError, "'euclidean'.*sparse x"),
+    (lambda: fastpair.radius(X, BAD, 0.5), ValueError, "y is nan at row 1, column 2"),
+    (lambda: fastpair.radius(X, threshold=0, max_hits=8), ValueError, "more than max_hits=8 hits"),
+    (lambda: fastpair.Corpus(X, "lorentz"), ValueError, "'lorentz'.*sparse y"),
+    (lambda: fastpair.Corpus(np.eye(3), "lorentz").topk(X), ValueError, "'lorentz'.*sparse x"),
+    (lambda: fastpair.Corpus(X).topk(np.eye(4)), ValueError, "x has 4 columns but y has 3"),
+    (lambda: fastpair.Corpus([X, np.eye(4)]), ValueError, "a chunk with 4 columns after one with 3"),
+    (lambda: fastpair.Corpus(X).radius(X, 0, max_hits=8), ValueError, "more than max_hits=8 hits"),
+    (lambda: fastpair.Corpus(BAD), ValueError, "y is nan at row 1, column 2"),
+    (lambda: fastpair.similarity.rowwise(X, X, "rbf", bandwidth=1), ValueError, "'rbf'.*sparse x"),
+    (lambda: fastpair.similarity.rowwise(X, X[:2]), ValueError, "x has 3 rows but y has 2"),
+    (lambda: fastpair.similarity.rowwise(np.ones(3), X), ValueError, r"x has shape \(3,\)"),
+    (lambda: fastpair.similarity.rowwise(X[:2], BAD), ValueError, "y is nan at row 1, column 2"),
+    (lambda: fastpair.similarity.reduce(X), TypeError, "sparse.*toarray"),
+    (lambda: fastpair.metrics.pair_auc(X, [0, 0, 1]), TypeError, "sparse.*toarray"),
 ]
 
 

@@ -76,6 +76,7 @@ def topk(
     indices: _Indices,
     progress: _Report | None,
     num_threads: int | None,
+    max_memory: int | None = None,
 ) -> None: ...
 def radius(
     x: _Array,
@@ -88,8 +89,18 @@ def radius(
     sort: bool,
     progress: _Report | None,
     num_threads: int | None,
+    max_memory: int | None = None,
 ) -> tuple[_Indices, _Indices, _Floats]: ...
-def pairwise(x: _Array, y: _Array, metric: str, out: _Array, exact: bool, num_threads: int | None) -> None: ...
+def pairwise(
+    x: _Array,
+    y: _Array,
+    metric: str,
+    out: _Array,
+    exact: bool,
+    num_threads: int | None,
+    max_memory: int | None = None,
+    held: int = 0,
+) -> None: ...
 def rowwise(x: _Array, y: _Array, metric: str, num_threads: int | None) -> _Floats: ...
 def reduce(
     x: _Array,
@@ -103,6 +114,7 @@ def reduce(
     wide: bool,
     progress: _Report | None,
     num_threads: int | None,
+    max_memory: int | None = None,
 ) -> _Floats: ...
 def histogram(
     x: _Array,
@@ -116,6 +128,7 @@ def histogram(
     upper: bool,
     progress: _Report | None,
     num_threads: int | None,
+    max_memory: int | None = None,
 ) -> npt.NDArray[np.uint64]: ...
 def group_lists(codes: npt.NDArray[np.uint32], groups: int) -> tuple[_Indices, _Indices | None]: ...
 def scale_lists(grad: _Floats, scale: _Floats, offsets: _Indices, rows: _Indices | None) -> None: ...

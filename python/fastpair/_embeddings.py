@@ -135,8 +135,8 @@ def numbers(values: ArrayLike, argument: str, metric: str) -> _Array:
     """View array-like `values` as an array of real numbers."""
     if is_sparse(values):
         raise TypeError(
-            f"{argument} is a sparse {type(values).__name__}, which topk and pairwise take with metric='dot' or "
-            f"'cosine'; pass {argument}.toarray() here"
+            f"{argument} is a sparse {type(values).__name__}, which only searches, pairwise and rowwise take, "
+            f"with metric='dot' or 'cosine'; pass {argument}.toarray() here"
         )
     array = host_array(values, argument)
     dtype = array.dtype

@@ -1,12 +1,36 @@
 """Checks of arguments that several functions share. Messages name the argument, what was seen, and what to do."""
 
 import operator
-from typing import Any, SupportsIndex
+import sys
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["along_last_axis", "check_num_threads", "companion"]
+__all__ = ["Resources", "along_last_axis", "check_num_threads", "companion", "parse_resources"]
+
+USUAL_SCRATCH = 64 << 20
+"""Bytes of scratch where nobody says how many; the kernels have the same number."""
+
+
+class Resources(NamedTuple):
+    """What a call may use, as the kernels take it."""
+
+    num_threads: int | None = None
+    max_memory: int | None = None
+
+    @property
+    def scratch(self) -> int:
+        """Bytes beside input and output."""
+        return USUAL_SCRATCH if self.max_memory is None else self.max_memory
+
+    def pieces(self, most: int, size: int) -> int:
+        """How many things of `size` bytes may exist at a time, of which `most` are enough; one must."""
+        if self.max_memory is not None and self.max_memory < size:
+            raise ValueError(
+                f"max_memory is {self.max_memory} bytes, but this call needs {size} on one thread; pass at least that"
+            )
+        return max(1, min(most, self.scratch // size))
 
 
 def check_num_threads(num_threads: SupportsIndex | None) -> int | None:
@@ -22,6 +46,22 @@ def check_num_threads(num_threads: SupportsIndex | None) -> int | None:
     if threads < 1:
         raise ValueError(f"num_threads must be at least 1, not {threads}")
     return threads
+
+
+def parse_resources(num_threads: SupportsIndex | None, max_memory: SupportsIndex | None) -> Resources:
+    """Check how many threads and how much scratch a call may use."""
+    threads = check_num_threads(num_threads)
+    if max_memory is None:
+        return Resources(threads)
+    try:
+        memory = operator.index(max_memory)
+    except TypeError:
+        raise TypeError(
+            f"max_memory must be an integer of bytes or None, not {max_memory!r} ({type(max_memory).__name__})"
+        ) from None
+    if memory < 1:
+        raise ValueError(f"max_memory must be at least 1 byte, not {memory}; None is 64 MiB")
+    return Resources(threads, min(memory, sys.maxsize))
 
 
 def along_last_axis(array: npt.NDArray[Any], axis: SupportsIndex, argument: str) -> npt.NDArray[Any]:

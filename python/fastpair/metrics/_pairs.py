@@ -31,7 +31,7 @@ MOST_PAIRS = 1 << 20
 MOST_CELLS = 1 << 19
 """Scores of a block of rows: 4 MiB."""
 
-NO_RULES = {"offset": 0, "mask": None, "exclude": None, "labels": None, "min_score": None, "max_score": None}
+NO_RULES = {"offset": 0, "mask": None, "exclude": None, "labels": None, "min_score": None, "max_score": None, "held": 0}
 
 
 class PairAuc(NamedTuple):

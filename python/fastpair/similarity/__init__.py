@@ -2,7 +2,7 @@
 
 * `topk`: the k best rows of y for each row of x; `radius`: all that are near enough. Exact, without the matrix.
 * `Corpus`: rows to search again and again, from memory, a file or chunks; `TopkState`: parts found anywhere, merged.
-* `pairwise`: the matrix itself; `rowwise`: scores of aligned rows.
+* `pairwise`: the matrix itself, and its gradient; `rowwise`: scores of aligned rows.
 * `reduce`: the best score, mean, count or log-sum-exp of each row, or a histogram of all, without the matrix.
 * `late_interaction`: scores of items that are sets of tokens.
 * `sinkhorn`: entropic transport plans of a matrix of scores.
@@ -12,6 +12,7 @@ scipy and numpy what has no kernel.
 """
 
 from fastpair.similarity._corpus import Corpus
+from fastpair.similarity._gradient import PairwiseGradient
 from fastpair.similarity._late_interaction import late_interaction
 from fastpair.similarity._pairwise import pairwise, rowwise
 from fastpair.similarity._radius import RadiusHits, radius
@@ -23,6 +24,7 @@ from fastpair.similarity._topk import TopK, topk
 __all__ = [
     "Corpus",
     "Histogram",
+    "PairwiseGradient",
     "RadiusHits",
     "SinkhornPlan",
     "TopK",

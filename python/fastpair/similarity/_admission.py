@@ -62,6 +62,7 @@ class Admission:
             "labels": labels,
             "min_score": self.min_score,
             "max_score": self.max_score,
+            "held": self.pairs_bytes(end - begin),
         }
 
     def rows(self, begin: int, end: int) -> "Admission":
@@ -85,20 +86,24 @@ class Admission:
             columns = np.concatenate([cut.exclude[1], own])
         return replace(cut, exclude_self=False, exclude=_sorted_lists(owners, columns, end - begin))
 
-    def allowed(self, rows: int, columns: int, part: slice) -> npt.NDArray[np.bool_]:
-        """Return which pairs of all rows and of a `part` of all columns count, as far as their scores do not matter."""
-        begin, end, _ = part.indices(columns)
+    def allowed(self, rows: int, begin: int, end: int, offset: int | None = None) -> npt.NDArray[np.bool_]:
+        """Return which pairs of all rows and of columns begin to end count, as far as their scores do not matter.
+
+        The first of the columns has index `offset` (or `begin`).
+        """
+        first = begin if offset is None else offset
+        last = first + end - begin
         allowed = np.ones((rows, end - begin), np.bool_)
         if self.mask is not None:
             bits = _packed(self.mask, begin, end)
             allowed &= np.unpackbits(bits, axis=-1, count=end - begin).view(np.bool_)
         if self.exclude_self:
-            own = np.arange(begin, min(end, rows))
-            allowed[own, own - begin] = False
+            own = np.arange(first, max(first, min(last, rows)))
+            allowed[own, own - first] = False
         if self.exclude is not None:
             owners = np.repeat(np.arange(rows), np.diff(self.exclude[0]))
-            inside = (self.exclude[1] >= begin) & (self.exclude[1] < end)
-            allowed[owners[inside], self.exclude[1][inside] - begin] = False
+            inside = (self.exclude[1] >= first) & (self.exclude[1] < last)
+            allowed[owners[inside], self.exclude[1][inside] - first] = False
         if self.x_labels is not None and self.y_labels is not None:
             allowed &= (self.x_labels[:, np.newaxis] == self.y_labels[begin:end]) == self.same_label
         return allowed

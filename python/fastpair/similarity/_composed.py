@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
+from fastpair._validate import Resources
 
 __all__ = [
     "BASES",
@@ -28,6 +29,8 @@ DIVERGENCES = ("kl", "jensenshannon")
 
 MOST_CELLS = 1 << 19
 """Numbers of float64 in a temporary of a divergence: 4 MiB, of which a few exist at a time."""
+BYTES_OF_A_CELL = 64
+"""What these few take for each number."""
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,16 @@ def finish(scores: _Array, metric: str, options: Options) -> None:
         scores /= 2
 
 
-def write_divergences(x: _Array, y: _Array, metric: str, out: _Array) -> None:
+def write_divergences(x: _Array, y: _Array, metric: str, out: _Array, resources: Resources) -> None:
     """Write the divergences of all pairs of rows into `out`."""
     width = max(x.shape[1], 1)
+    cells = resources.pieces(MOST_CELLS // width, width * BYTES_OF_A_CELL) * width
     if metric == "kl":
-        height = min(max(1, MOST_CELLS // width), 512)
-        reach = max(1, min(MOST_CELLS // width, MOST_CELLS // height))
+        height = min(max(1, cells // width), 512)
+        reach = max(1, min(cells // width, cells // height))
     else:
-        reach = max(1, min(len(y), MOST_CELLS // width))
-        height = max(1, MOST_CELLS // (width * reach))
+        reach = max(1, min(len(y), cells // width))
+        height = max(1, cells // (width * reach))
     for left in range(0, len(y), reach):
         q = distributions(y[left : left + reach], "y", left)
         for top in range(0, len(x), height):

@@ -13,20 +13,17 @@ from fastpair._embeddings import (
     check_count,
     check_flag,
     check_metric,
-    embeddings,
-    queries,
-    same_width,
 )
 from fastpair._progress import Progress, Report
-from fastpair._validate import check_num_threads
+from fastpair._validate import parse_resources
 from fastpair.similarity._admission import AdmissionOptions, known_rules, parse_admission
 from fastpair.similarity._radius import RadiusHits, check_threshold
 from fastpair.similarity._search import Hits, count_hits, empty_topk, find_hits, improve, join_columns, sort_hits
+from fastpair.similarity._sparse import RowsOrArray, read_queries, read_rows, same_kind
 from fastpair.similarity._topk import Out, TopK, check_out, filled
 
 __all__ = ["Corpus"]
 
-_Array: TypeAlias = npt.NDArray[Any]
 _Ints: TypeAlias = npt.NDArray[np.int64]
 Chunks: TypeAlias = Iterable[ArrayLike] | Callable[[], Iterable[ArrayLike]]
 
@@ -36,7 +33,7 @@ class Corpus:
 
     Parameters
     ----------
-    y : array_like, list of arrays, callable or iterator
+    y : array_like or sparse, list of arrays, callable or iterator
         The rows, shape (m, d), as for `topk`. A `numpy.memmap` may be larger than memory. A list of two-dimensional
         arrays is a corpus in chunks; a function that returns an iterator of chunks is called for each search; an
         iterator can be searched once.
@@ -57,9 +54,10 @@ class Corpus:
 
     Notes
     -----
-    The rows are not copied (bool is packed into bits where the metric is one of bits), so they must not change while a
+    The rows are not copied (but bool is packed into bits where the metric is one of bits, and sparse rows are made
+    float64), so they must not change while a
     search runs. The rows of all chunks are numbered consecutively. The answers are those of `topk` and `radius`, bit
-    for bit, however the corpus is cut. Memory: one chunk at a time, and a few MiB for each thread.
+    for bit, however the corpus is cut. Memory: one chunk at a time, and the scratch that `max_memory` allows.
 
     Examples
     --------
@@ -76,7 +74,7 @@ class Corpus:
 
     def __init__(self, y: ArrayLike | Chunks, metric: Metric = "cosine") -> None:
         self._metric = check_metric(metric)
-        self._array: _Array | None = None
+        self._array: RowsOrArray | None = None
         self._packed = False
         self._chunks_again: Callable[[], Iterable[Any]] | None = None
         self._chunks_once: Iterator[Any] | None = None
@@ -93,7 +91,7 @@ class Corpus:
         else:
             array = self._matrix(y)
             # Bits are packed once; rows of other metrics stay as they are.
-            self._array, _ = same_width(array, array, self._metric)
+            self._array, _ = same_kind(array, array, self._metric)
             self._packed = self._array is not array
             self._rows = len(array)
 
@@ -129,6 +127,7 @@ class Corpus:
         *,
         largest: bool | None = None,
         num_threads: SupportsIndex | None = None,
+        max_memory: SupportsIndex | None = None,
         progress: bool | Report = False,
         out: Out | None = None,
         **admission: Unpack[AdmissionOptions],
@@ -137,7 +136,7 @@ class Corpus:
 
         Parameters
         ----------
-        x : array_like, shape (n, d) or (d,)
+        x : array_like or sparse, shape (n, d) or (d,)
             Queries.
         k : int
             Rows to find for each query, at least 1.
@@ -145,6 +144,8 @@ class Corpus:
             Whether the largest scores are the best; by default as the metric says.
         num_threads : int, optional
             The most threads to use.
+        max_memory : int, optional
+            The most bytes of scratch, as for `fastpair.topk`.
         progress : bool or callable
             True shows a bar; a function is called as ``progress(done, total)``; total is 0 while it is unknown.
         out : tuple of ndarray, optional
@@ -158,8 +159,8 @@ class Corpus:
         TopK
             The named tuple ``(scores, indices)``, as `fastpair.topk` returns it.
         """
-        rows, single = queries(x, self._metric)
-        count, threads = check_count(k, "k", 1), check_num_threads(num_threads)
+        rows, single = read_queries(x, self._metric)
+        count, resources = check_count(k, "k", 1), parse_resources(num_threads, max_memory)
         order = are_largest_best(self._metric, largest)
         rules = parse_admission(len(rows), self._rows, single=single, **known_rules(admission))
         shape = (count,) if single else (len(rows), count)
@@ -169,7 +170,7 @@ class Corpus:
         with Progress(progress, len(rows) * (self._rows or 0)) as watcher:
             for begin, chunk, packed in self._chunks(rows):
                 rules.check_columns(begin + len(chunk), so_far=True)
-                improve(scores, indices, packed, chunk, self._metric, order, rules, watcher, threads, begin=begin)
+                improve(scores, indices, packed, chunk, self._metric, order, rules, watcher, resources, begin=begin)
         rules.check_columns(len(self))
         return filled(out, scores, indices, shape)
 
@@ -182,6 +183,7 @@ class Corpus:
         max_hits: SupportsIndex | None = None,
         sort: bool = False,
         num_threads: SupportsIndex | None = None,
+        max_memory: SupportsIndex | None = None,
         progress: bool | Report = False,
         **admission: Unpack[AdmissionOptions],
     ) -> RadiusHits:
@@ -189,7 +191,7 @@ class Corpus:
 
         Parameters
         ----------
-        x : array_like, shape (n, d) or (d,)
+        x : array_like or sparse, shape (n, d) or (d,)
             Queries.
         threshold : float or array_like, shape (n,)
             A pair is a hit if its score is at least this, at most this for distances.
@@ -201,6 +203,8 @@ class Corpus:
             Sort the hits of a row best first, not by index.
         num_threads : int, optional
             The most threads to use.
+        max_memory : int, optional
+            The most bytes of scratch, as for `fastpair.topk`.
         progress : bool or callable
             As for `topk`.
         **admission
@@ -211,8 +215,8 @@ class Corpus:
         RadiusHits
             The named tuple ``(indptr, indices, scores)``, as `fastpair.radius` returns it.
         """
-        rows, single = queries(x, self._metric)
-        limit, threads = check_threshold(threshold, len(rows)), check_num_threads(num_threads)
+        rows, single = read_queries(x, self._metric)
+        limit, resources = check_threshold(threshold, len(rows)), parse_resources(num_threads, max_memory)
         order = are_largest_best(self._metric, largest)
         room = None if max_hits is None else check_count(max_hits, "max_hits", 0)
         in_order = check_flag(sort, "sort")
@@ -223,7 +227,7 @@ class Corpus:
                 rules.check_columns(begin + len(chunk), so_far=True)
                 left = None if room is None else room - sum(len(part[1]) for part in parts)
                 hits = find_hits(
-                    *(packed, chunk, self._metric, order, rules, limit, left, False, watcher, threads), begin=begin
+                    *(packed, chunk, self._metric, order, rules, limit, left, False, watcher, resources), begin=begin
                 )
                 parts.append(hits)
         rules.check_columns(len(self))
@@ -237,6 +241,7 @@ class Corpus:
         *,
         largest: bool | None = None,
         num_threads: SupportsIndex | None = None,
+        max_memory: SupportsIndex | None = None,
         progress: bool | Report = False,
         **admission: Unpack[AdmissionOptions],
     ) -> _Ints:
@@ -244,7 +249,7 @@ class Corpus:
 
         Parameters
         ----------
-        x : array_like, shape (n, d) or (d,)
+        x : array_like or sparse, shape (n, d) or (d,)
             Queries.
         threshold : float or array_like, shape (n,)
             A pair counts if its score is at least this, at most this for distances.
@@ -252,6 +257,8 @@ class Corpus:
             Whether scores above the threshold count; by default as the metric says.
         num_threads : int, optional
             The most threads to use.
+        max_memory : int, optional
+            The most bytes of scratch, as for `fastpair.topk`.
         progress : bool or callable
             As for `topk`.
         **admission
@@ -262,20 +269,20 @@ class Corpus:
         ndarray of int64, shape (n,)
             The number of hits of each row, also of a single query. Hits are never held all at once.
         """
-        rows, single = queries(x, self._metric)
-        limit, threads = check_threshold(threshold, len(rows)), check_num_threads(num_threads)
+        rows, single = read_queries(x, self._metric)
+        limit, resources = check_threshold(threshold, len(rows)), parse_resources(num_threads, max_memory)
         order = are_largest_best(self._metric, largest)
         rules = parse_admission(len(rows), self._rows, single=single, **known_rules(admission))
         counts = np.zeros(len(rows), np.int64)
         with Progress(progress, len(rows) * (self._rows or 0)) as watcher:
             for begin, chunk, packed in self._chunks(rows):
                 rules.check_columns(begin + len(chunk), so_far=True)
-                counts += count_hits(packed, chunk, self._metric, order, rules, limit, watcher, threads, begin=begin)
+                counts += count_hits(packed, chunk, self._metric, order, rules, limit, watcher, resources, begin=begin)
         rules.check_columns(len(self))
         return counts
 
-    def _matrix(self, chunk: Any) -> _Array:
-        array = embeddings(chunk, "y", self._metric)
+    def _matrix(self, chunk: Any) -> RowsOrArray:
+        array = read_rows(chunk, "y", self._metric)
         if self._width is None:
             self._width = array.shape[1]
         elif array.shape[1] != self._width:
@@ -284,12 +291,12 @@ class Corpus:
             )
         return array
 
-    def _chunks(self, x: _Array) -> Iterator[tuple[int, _Array, _Array]]:
+    def _chunks(self, x: RowsOrArray) -> Iterator[tuple[int, RowsOrArray, RowsOrArray]]:
         """Yield the index of the first row of each chunk, the chunk, and x as the metric needs it."""
         if self._array is not None:
             if self._packed and x.dtype == np.bool_ and x.shape[1] != self._width:
                 raise ValueError(f"x has {x.shape[1]} columns but y has {self._width}; pass rows of the same length")
-            packed, array = same_width(x, self._array, self._metric)
+            packed, array = same_kind(x, self._array, self._metric)
             yield 0, array, packed
             return
         if self._chunks_again is not None:
@@ -303,7 +310,7 @@ class Corpus:
             )
         begin = 0
         for chunk in chunks:
-            packed, array = same_width(x, self._matrix(chunk), self._metric)
+            packed, array = same_kind(x, self._matrix(chunk), self._metric)
             yield begin, array, packed
             begin += len(array)
         self._rows = begin

@@ -8,8 +8,9 @@ import numpy.typing as npt
 from fastpair import _core
 from fastpair._array import ArrayLike
 from fastpair._embeddings import METRICS, check_flag, check_metric, embeddings, is_narrow, is_sparse, same_width
-from fastpair._validate import check_num_threads
+from fastpair._validate import check_num_threads, parse_resources
 from fastpair.similarity import _composed, _sparse
+from fastpair.similarity._gradient import check_gradient, pairwise_gradient
 
 __all__ = ["pairwise", "rowwise"]
 
@@ -49,7 +50,10 @@ def pairwise(
     inverse_covariance: ArrayLike | None = None,
     exact: bool = False,
     num_threads: SupportsIndex | None = None,
+    max_memory: SupportsIndex | None = None,
     out: _Array | None = None,
+    return_grad: bool = False,
+    grad_output: ArrayLike | None = None,
 ) -> Any:
     r"""Compute the score of every row of x with every row of y.
 
@@ -74,13 +78,23 @@ def pairwise(
         their digits, and the scores have the bits of those of `topk` (rounded to float32 where the result is).
     num_threads : int, optional
         The most threads to use; by default `fastpair.get_num_threads`.
+    max_memory : int, optional
+        The most bytes of scratch beside input and output; by default 64 MiB, or what one thread needs. It takes
+        smaller blocks and fewer threads, and no other result.
     out : ndarray of float32 or float64, shape (n, m), optional
         The array to fill; its dtype says in which precision to compute.
+    return_grad : bool
+        Return ``(scores, gradients)``. Not for every metric, see the notes, and not for sparse embeddings.
+    grad_output : array_like, shape (n, m), optional
+        The gradient of a loss with respect to each score. Needed with `return_grad`.
 
     Returns
     -------
     ndarray, shape (n, m)
         float32 if float32 holds the embeddings exactly (floats of at most 32 bits, integers of 8), else float64.
+    PairwiseGradient
+        Only with `return_grad`: the named tuple ``(x, y)`` of the gradients of the loss with respect to the embeddings,
+        in their dtypes (float64 for integers). Without y, that of x has both parts, and y is None.
 
     Raises
     ------
@@ -111,8 +125,13 @@ def pairwise(
     Without `exact`, squared distances come from norms and products (clamped at 0) in the precision of the result: they
     are off by some units of the last digit of the squared norms.
 
-    Cost: O(n m d). Extra memory: a few MiB for each thread; "mahalanobis" adds a whitened copy of x and y; divergences
-    take 32 MiB, `exact` with a result of float32 16 MiB.
+    Gradients exist for "dot", "cosine", "angular", "half_cosine", "sqeuclidean", "euclidean", "rbf" and "mahalanobis".
+    They are products :math:`W y` of weights :math:`w_{ij} = g_{ij} \, \partial s_{ij} / \partial v_{ij}` with the rows
+    of the other side, evaluated in float64 with the matrix products of numpy, tile by tile. Zero rows of a cosine have
+    the gradient 0. Coincident rows add 0 to that of a Euclidean distance, parallel rows 0 to that of an angle.
+
+    Cost: O(n m d), three times that with gradients. Extra memory: at most `max_memory`, copies of x and y in float64 if
+    they are sparse or the metric is "mahalanobis", and gradients in float64.
 
     References
     ----------
@@ -129,42 +148,55 @@ def pairwise(
     >>> fastpair.pairwise([[0.0], [3.0]], metric="euclidean")
     array([[0., 3.],
            [3., 0.]])
+
+    The gradient of the sum of all distances:
+
+    >>> scores, gradients = fastpair.pairwise(
+    ...     [[0.0, 0.0]], [[3.0, 4.0], [0.0, 2.0]], "euclidean", return_grad=True, grad_output=[[1.0, 1.0]]
+    ... )
+    >>> gradients.x, gradients.y
+    (array([[-0.6, -1.8]]), array([[0.6, 0.8],
+           [0. , 1. ]]))
     """
     name = check_metric(metric, ALL_METRICS)
-    threads = check_num_threads(num_threads)
+    resources = parse_resources(num_threads, max_memory)
     check_flag(exact, "exact")
     options = _composed.parse_options(name, bandwidth, covariance, inverse_covariance)
-    if is_sparse(x) or is_sparse(y):
-        sparse_rows, sparse_columns, single = _sparse.two_sets(x, y, name)
-        if single:
-            raise ValueError(f"x has shape ({sparse_rows.shape[1]},); pass two dimensions, a row for each embedding")
+    upstream = check_gradient(name, check_flag(return_grad, "return_grad"), grad_output)
+    if (is_sparse(x) or is_sparse(y)) and upstream is None:
+        sparse_rows, sparse_columns = _sparse_sets(x, y, name)
         narrow = sparse_rows.narrow and sparse_columns.narrow
         out = _room(out, (sparse_rows.shape[0], sparse_columns.shape[0]), narrow)
-        _sparse.write_pairwise(sparse_rows, sparse_columns, name, out)
+        _sparse.write_pairwise(sparse_rows, sparse_columns, name, out, resources)
         return out
     base = _composed.BASES.get(name, name)
     rows = embeddings(x, "x", base)
     columns = rows if y is None else embeddings(y, "y", base)
     rows, columns = same_width(rows, columns, base)
+    if upstream is not None and upstream.shape != (len(rows), len(columns)):
+        raise ValueError(f"grad_output has shape {upstream.shape}; pass shape {(len(rows), len(columns))}")
     out = _room(out, (len(rows), len(columns)), is_narrow(rows) and is_narrow(columns))
     if name in _composed.DIVERGENCES:
-        _composed.write_divergences(rows, columns, name, out)
+        _composed.write_divergences(rows, columns, name, out, resources)
         return out
+    given = rows, None if y is None else columns
     rows, columns = _composed.whitened(rows, columns, options)
     target = out if out.flags.carray else np.empty(out.shape, out.dtype)
     if exact and target.dtype == np.float32:
-        step = max(1, MOST_CELLS // max(len(columns), 1))
+        step = max(1, min(MOST_CELLS, resources.scratch // 16) // max(len(columns), 1))
         for begin in range(0, len(rows), step):
             block = np.empty((len(rows[begin : begin + step]), len(columns)))
-            _core.pairwise(rows[begin : begin + step], columns, base, block, True, threads)
+            _core.pairwise(rows[begin : begin + step], columns, base, block, True, *resources, block.nbytes)
             with np.errstate(over="ignore"):
                 target[begin : begin + step] = block
     else:
-        _core.pairwise(rows, columns, base, target, exact, threads)
+        _core.pairwise(rows, columns, base, target, exact, *resources)
     _composed.finish(target, name, options)
     if target is not out:
         out[...] = target
-    return out
+    if upstream is None:
+        return out
+    return out, pairwise_gradient(*given, name, options, out, upstream, resources)
 
 
 def rowwise(
@@ -181,9 +213,9 @@ def rowwise(
 
     Parameters
     ----------
-    x : array_like, shape (n, d)
-        Embeddings, as for `pairwise` but not sparse.
-    y : array_like, shape (n, d)
+    x : array_like or sparse, shape (n, d)
+        Embeddings, as for `pairwise`.
+    y : array_like or sparse, shape (n, d)
         As many others.
     metric : str
         What a score is, as for `pairwise`.
@@ -199,7 +231,7 @@ def rowwise(
     Returns
     -------
     ndarray of float64, shape (n,)
-        The scores, with the bits of those of `topk` where it has the metric.
+        The scores, with the bits of those of `topk` where it has the metric (and the rows are not sparse).
 
     Raises
     ------
@@ -233,15 +265,29 @@ def rowwise(
     threads = check_num_threads(num_threads)
     options = _composed.parse_options(name, bandwidth, covariance, inverse_covariance)
     base = _composed.BASES.get(name, name)
-    rows, columns = same_width(embeddings(x, "x", base), embeddings(y, "y", base), base)
+    sparse = is_sparse(x) or is_sparse(y)
+    if sparse:
+        rows, columns = _sparse_sets(x, y, name)
+    else:
+        rows, columns = same_width(embeddings(x, "x", base), embeddings(y, "y", base), base)
     if len(rows) != len(columns):
         raise ValueError(f"x has {len(rows)} rows but y has {len(columns)}; pass one row of y for each row of x")
+    if sparse:
+        return _sparse.aligned(rows, columns, name)
     if name in _composed.DIVERGENCES:
         return _composed.aligned_divergences(rows, columns, name)
     rows, columns = _composed.whitened(rows, columns, options)
     scores = _core.rowwise(rows, columns, base, threads)
     _composed.finish(scores, name, options)
     return scores
+
+
+def _sparse_sets(x: Any, y: Any, metric: str) -> tuple[Any, Any]:
+    """Return the rows of two matrices of which one is sparse at least."""
+    rows, columns, single = _sparse.read_two_sets(x, y, metric)
+    if single:
+        raise ValueError(f"x has shape ({rows.shape[1]},); pass two dimensions, a row for each embedding")
+    return rows, columns
 
 
 def _room(out: _Array | None, shape: tuple[int, int], narrow: bool) -> _Array:

@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike
-from fastpair._embeddings import Metric, are_largest_best, check_count, check_flag, check_metric, two_sets
+from fastpair._embeddings import Metric, are_largest_best, check_count, check_flag, check_metric
 from fastpair._progress import Progress, Report
-from fastpair._validate import check_num_threads
+from fastpair._validate import parse_resources
 from fastpair.similarity._admission import Exclude, parse_admission, per_row
 from fastpair.similarity._search import find_hits
+from fastpair.similarity._sparse import read_two_sets
 
 __all__ = ["RadiusHits", "check_threshold", "radius"]
 
@@ -47,6 +48,7 @@ def radius(
     max_hits: SupportsIndex | None = None,
     sort: bool = False,
     num_threads: SupportsIndex | None = None,
+    max_memory: SupportsIndex | None = None,
     progress: bool | Report = False,
 ) -> RadiusHits:
     r"""Find all pairs of a row of x and a row of y whose score reaches a threshold, exactly.
@@ -56,9 +58,9 @@ def radius(
 
     Parameters
     ----------
-    x : array_like, shape (n, d) or (d,)
-        Queries, as for `topk` but not sparse. One dimension is a single query.
-    y : array_like, shape (m, d), optional
+    x : array_like or sparse, shape (n, d) or (d,)
+        Queries, as for `topk`. One dimension is a single query.
+    y : array_like or sparse, shape (m, d), optional
         Rows to search. By default x itself, and then each row finds itself unless `exclude_self` says otherwise.
     threshold : float or array_like, shape (n,)
         A pair is a hit if its score is at least this, at most this for distances. Needed.
@@ -89,6 +91,9 @@ def radius(
         Sort the hits of a row best first, not by index.
     num_threads : int, optional
         The most threads to use; by default `fastpair.get_num_threads`.
+    max_memory : int, optional
+        The most bytes of scratch beside input and output; by default 64 MiB, or what one thread needs. It takes
+        smaller blocks and fewer threads, and no other result.
     progress : bool or callable
         True shows a bar; a function is called as ``progress(done, total)``, in pairs.
 
@@ -116,7 +121,7 @@ def radius(
     Row i of x and row j of y are a hit if :math:`s_{ij} \ge t_i` (or :math:`s_{ij} \le t_i`), with the scores of `topk`
     and no tolerance: a pair exactly at the threshold is one.
 
-    Cost: O(n m d). Extra memory: a few MiB for each thread, and the hits once more while they are put together.
+    Cost: O(n m d). Extra memory: at most `max_memory`, and the hits once more while they are put together.
 
     References
     ----------
@@ -131,9 +136,9 @@ def radius(
     RadiusHits(indptr=array([0, 2, 3]), indices=array([0, 1, 2]), scores=array([5., 1., 2.]))
     """
     name = check_metric(metric)
-    threads = check_num_threads(num_threads)
+    resources = parse_resources(num_threads, max_memory)
     order = are_largest_best(name, largest)
-    rows, columns, single = two_sets(x, y, name)
+    rows, columns, single = read_two_sets(x, y, name)
     limit = check_threshold(threshold, len(rows))
     room = None if max_hits is None else check_count(max_hits, "max_hits", 0)
     check_flag(sort, "sort")
@@ -152,7 +157,7 @@ def radius(
         max_score=max_score,
     )
     with Progress(progress, len(rows) * len(columns)) as watcher:
-        return RadiusHits(*find_hits(rows, columns, name, order, admission, limit, room, sort, watcher, threads))
+        return RadiusHits(*find_hits(rows, columns, name, order, admission, limit, room, sort, watcher, resources))
 
 
 def check_threshold(threshold: ArrayLike | None, rows: int) -> _Floats:

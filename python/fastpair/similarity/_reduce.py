@@ -8,7 +8,7 @@ import numpy.typing as npt
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric, is_narrow, two_sets
 from fastpair._progress import Progress, Report
-from fastpair._validate import check_num_threads
+from fastpair._validate import Resources, parse_resources
 from fastpair.similarity._admission import Admission, Exclude, parse_admission
 from fastpair.similarity._radius import check_threshold
 from fastpair.similarity._search import bin_counts, count_hits, empty_topk, improve, reduced
@@ -53,6 +53,7 @@ def reduce(
     y_labels: ArrayLike | None = None,
     same_label: bool | None = None,
     num_threads: SupportsIndex | None = None,
+    max_memory: SupportsIndex | None = None,
     progress: bool | Report = False,
 ) -> Any:
     r"""Reduce the scores of each row of x with all rows of y to one number, or all of them to a histogram.
@@ -98,6 +99,9 @@ def reduce(
         Needed with labels: whether only pairs of the same label count, or only pairs of different labels.
     num_threads : int, optional
         The most threads to use; by default `fastpair.get_num_threads`.
+    max_memory : int, optional
+        The most bytes of scratch beside input and output; by default 64 MiB, or what one thread needs. It takes
+        smaller blocks and fewer threads, and no other result.
     progress : bool or callable
         True shows a bar; a function is called as ``progress(done, total)``, in pairs.
 
@@ -139,7 +143,7 @@ def reduce(
     metric is not hyperbolic, else in float64, and add them up in blocks, the blocks in float64.
 
     Cost: O(n m d); "histogram" without a range takes three passes, one if there is a range, and one for each edge if
-    edges are given. Extra memory: a few MiB for each thread, and 8 bytes for each bin.
+    edges are given. Extra memory: at most `max_memory`, in which each thread has 8 bytes for each bin.
 
     References
     ----------
@@ -162,7 +166,7 @@ def reduce(
     name = check_metric(metric)
     factor = _finite(scale, "scale")
     _refuse_others(op, largest=largest, threshold=threshold, scale=None if factor == 1 else scale, range=range)
-    threads = check_num_threads(num_threads)
+    resources = parse_resources(num_threads, max_memory)
     order = are_largest_best(name, largest)
     rows, columns, single = two_sets(x, y, name)
     admission = parse_admission(
@@ -179,16 +183,16 @@ def reduce(
     )
     pairs = len(rows) * len(columns)
     if op == "histogram":
-        return _histogram(rows, columns, name, bins, range, admission, progress, threads)
+        return _histogram(rows, columns, name, bins, range, admission, progress, resources)
     limit = check_threshold(threshold, len(rows)) if op == "count" else None
     with Progress(progress, pairs) as watcher:
         if op == "max":
-            result: _Array = _best(rows, columns, name, order, admission, watcher, threads)
+            result: _Array = _best(rows, columns, name, order, admission, watcher, resources)
         elif limit is not None:
-            result = count_hits(rows, columns, name, order, admission, limit, watcher, threads)
+            result = count_hits(rows, columns, name, order, admission, limit, watcher, resources)
         else:
             wide = name in CURVED or not (is_narrow(rows) and is_narrow(columns))
-            result = reduced(rows, columns, name, op, factor, wide, admission, watcher, threads)
+            result = reduced(rows, columns, name, op, factor, wide, admission, watcher, resources)
     return result[0] if single else result
 
 
@@ -207,11 +211,11 @@ def _best(
     largest: bool,
     admission: Admission,
     progress: Progress,
-    num_threads: int | None,
+    resources: Resources,
 ) -> _Floats:
     """Return the best score of each row."""
     scores, indices = empty_topk(len(x), 1, largest)
-    improve(scores, indices, x, y, metric, largest, admission, progress, num_threads)
+    improve(scores, indices, x, y, metric, largest, admission, progress, resources)
     return scores[:, 0]
 
 
@@ -223,7 +227,7 @@ def _histogram(
     limits: Any,
     admission: Admission,
     report: bool | Report,
-    num_threads: int | None,
+    resources: Resources,
 ) -> Histogram:
     asked, pairs = host_array(bins, "bins"), len(x) * len(y)
     if asked.ndim:
@@ -231,13 +235,13 @@ def _histogram(
             raise ValueError("range was given with the edges of bins; pass a number of bins, or edges alone")
         edges = _edges(asked)
         with Progress(report, pairs * len(edges)) as progress:
-            return Histogram(_between(x, y, metric, edges, admission, progress, num_threads), edges)
+            return Histogram(_between(x, y, metric, edges, admission, progress, resources), edges)
     number = check_count(bins, "bins", 1)  # type: ignore[arg-type]
     low, high = (0.0, 0.0) if limits is None else _limits(limits)
     with Progress(report, pairs * (3 if limits is None else 1)) as progress:
         if limits is None:
-            low = float(_best(x, y, metric, False, admission, progress, num_threads).min(initial=np.inf))
-            high = float(_best(x, y, metric, True, admission, progress, num_threads).max(initial=-np.inf))
+            low = float(_best(x, y, metric, False, admission, progress, resources).min(initial=np.inf))
+            high = float(_best(x, y, metric, True, admission, progress, resources).max(initial=-np.inf))
             if low > high:  # no pair counts
                 low, high = 0.0, 1.0
             if not (np.isfinite(low) and np.isfinite(high)):
@@ -247,7 +251,7 @@ def _histogram(
         edges = np.linspace(low, high, number + 1)
         if not (low < high and np.isfinite(high - low)):
             raise ValueError(f"{number} bins from {low} to {high} cannot be told apart; pass another range=")
-        return Histogram(bin_counts(x, y, metric, low, high, number, admission, progress, num_threads), edges)
+        return Histogram(bin_counts(x, y, metric, low, high, number, admission, progress, resources), edges)
 
 
 def _between(
@@ -257,12 +261,12 @@ def _between(
     edges: _Floats,
     admission: Admission,
     progress: Progress,
-    num_threads: int | None,
+    resources: Resources,
 ) -> _Ints:
     """Count the scores between edges, each with those at its lower edge, the last also with those at its upper."""
     limits = np.append(edges[:-1], np.nextafter(edges[-1], np.inf))
     reach = np.array(
-        [count_hits(x, y, metric, True, admission, np.full(len(x), at), progress, num_threads).sum() for at in limits],
+        [count_hits(x, y, metric, True, admission, np.full(len(x), at), progress, resources).sum() for at in limits],
         np.int64,
     )
     return reach[:-1] - reach[1:]

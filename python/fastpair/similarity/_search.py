@@ -1,4 +1,4 @@
-"""The calls into the kernels of a search, and how a search is cut where its rules or its hits would take too much room.
+"""The calls into the kernels of a search (or to `_sparse`), and how it is cut where rules or hits would take much room.
 
 A search is exact whichever way it is cut: top-k states take columns in any parts, and radius hits of parts are joined.
 """
@@ -12,7 +12,10 @@ import numpy.typing as npt
 
 from fastpair import _core
 from fastpair._progress import Progress
+from fastpair._validate import Resources
+from fastpair.similarity import _sparse
 from fastpair.similarity._admission import Admission
+from fastpair.similarity._sparse import Rows, RowsOrArray
 
 __all__ = [
     "Hits",
@@ -43,13 +46,13 @@ def empty_topk(rows: int, k: int, largest: bool) -> tuple[_Floats, _Ints]:
 def improve(
     scores: _Floats,
     indices: _Ints,
-    x: _Array,
-    y: _Array,
+    x: RowsOrArray,
+    y: RowsOrArray,
     metric: str,
     largest: bool,
     admission: Admission,
     progress: Progress,
-    num_threads: int | None,
+    resources: Resources,
     *,
     begin: int = 0,
     offset: int | None = None,
@@ -58,18 +61,24 @@ def improve(
 
     They are columns `begin` and up of the rules, and have the indices `offset` (or `begin`) and up.
     """
-    for first, last in _column_blocks(len(y), admission):
+    if isinstance(x, Rows):
+        _sparse.improve(
+            *(scores, indices, x, y, metric, largest, admission, progress, resources), begin=begin, offset=offset
+        )
+        return
+    for first, last in _column_blocks(len(y), admission, resources):
         report = progress.part(len(x) * (last - first))
         start = None if offset is None else offset + first
         rules = admission.rules(begin + first, begin + last, start)
         block = y if last - first == len(y) else y[first:last]
-        _core.topk(x, block, metric, largest, rules, scores, indices, report, num_threads)
+        _core.topk(x, block, metric, largest, rules, scores, indices, report, *resources)
         progress.end_part()
+        del rules  # its bits, before those of the next block are made
 
 
 def find_hits(
-    x: _Array,
-    y: _Array,
+    x: RowsOrArray,
+    y: RowsOrArray,
     metric: str,
     largest: bool,
     admission: Admission,
@@ -77,13 +86,18 @@ def find_hits(
     max_hits: int | None,
     sort: bool,
     progress: Progress,
-    num_threads: int | None,
+    resources: Resources,
     *,
     begin: int = 0,
 ) -> Hits:
     """Return all pairs whose score reaches the threshold of their row, as compressed rows."""
+    if isinstance(x, Rows):
+        hits = _sparse.find_hits(
+            *(x, y, metric, largest, admission, threshold, max_hits, progress, resources), begin=begin
+        )
+        return sort_hits(hits, largest) if sort else hits
     parts: list[Hits] = []
-    blocks = list(_column_blocks(len(y), admission))
+    blocks = list(_column_blocks(len(y), admission, resources))
     for first, last in blocks:
         report = progress.part(len(x) * (last - first))
         rules = admission.rules(begin + first, begin + last)
@@ -91,7 +105,7 @@ def find_hits(
         in_order = sort and len(blocks) == 1
         block = y if last - first == len(y) else y[first:last]
         try:
-            part = _core.radius(x, block, metric, largest, rules, threshold, room, in_order, report, num_threads)
+            part = _core.radius(x, block, metric, largest, rules, threshold, room, in_order, report, *resources)
         except ValueError as error:
             if room != max_hits and "max_hits" in str(error):
                 text = f"there are more than max_hits={max_hits} hits; narrow the threshold or raise max_hits"
@@ -99,6 +113,7 @@ def find_hits(
             raise
         parts.append(part)
         progress.end_part()
+        del rules
     if len(parts) == 1:
         return parts[0]
     hits = join_columns(parts, len(x))
@@ -106,18 +121,20 @@ def find_hits(
 
 
 def count_hits(
-    x: _Array,
-    y: _Array,
+    x: RowsOrArray,
+    y: RowsOrArray,
     metric: str,
     largest: bool,
     admission: Admission,
     threshold: _Floats,
     progress: Progress,
-    num_threads: int | None,
+    resources: Resources,
     *,
     begin: int = 0,
 ) -> _Ints:
     """Count the hits of each row, none of which is kept."""
+    if isinstance(x, Rows):
+        return _sparse.count_hits(x, y, metric, largest, admission, threshold, progress, resources, begin=begin)
     # Counts know one limit: those beyond the other are counted as well, and taken away.
     nearest = admission.max_score if largest else admission.min_score
     farthest = admission.min_score if largest else admission.max_score
@@ -127,16 +144,17 @@ def count_hits(
         limits.append(better(np.nextafter(nearest, away), limits[0]))
     free = replace(admission, min_score=None, max_score=None)
     counts = np.zeros((2, len(x)), np.int64)
-    for first, last in _column_blocks(len(y), admission):
+    for first, last in _column_blocks(len(y), admission, resources):
         rules = free.rules(begin + first, begin + last)
         block = y if last - first == len(y) else y[first:last]
         pairs = len(x) * (last - first)
         for which, limit in enumerate(limits):
             share = pairs // len(limits)
             report = progress.part(share if which else pairs - share * (len(limits) - 1))
-            found = _core.reduce(x, block, metric, largest, rules, "count", limit, 1.0, False, report, num_threads)
+            found = _core.reduce(x, block, metric, largest, rules, "count", limit, 1.0, False, report, *resources)
             counts[which] += found.astype(np.int64)
             progress.end_part()
+        del rules
     if nearest is not None:
         counts[1][np.isinf(nearest) & (nearest == away)] = 0
     return np.asarray(counts[0] - counts[1])
@@ -151,17 +169,18 @@ def reduced(
     wide: bool,
     admission: Admission,
     progress: Progress,
-    num_threads: int | None,
+    resources: Resources,
 ) -> _Floats:
     """Return the mean or the log-sum-exp of the scores of each row."""
     result = np.empty(len(x))
-    for first, last in _row_blocks(len(x), len(y), admission):
+    for first, last in _row_blocks(len(x), len(y), admission, resources):
         report = progress.part((last - first) * len(y))
         rules = admission.rows(first, last).rules(0, len(y))
         result[first:last] = _core.reduce(
-            x[first:last], y, metric, True, rules, op, None, scale, wide, report, num_threads
+            x[first:last], y, metric, True, rules, op, None, scale, wide, report, *resources
         )
         progress.end_part()
+        del rules
     return result
 
 
@@ -174,16 +193,17 @@ def bin_counts(
     bins: int,
     admission: Admission,
     progress: Progress,
-    num_threads: int | None,
+    resources: Resources,
 ) -> _Ints:
     """Count the scores of all pairs in equal bins."""
     counts = np.zeros(bins, np.int64)
-    for first, last in _row_blocks(len(x), len(y), admission):
+    for first, last in _row_blocks(len(x), len(y), admission, resources):
         report = progress.part((last - first) * len(y))
         rules = admission.rows(first, last).rules(0, len(y))
-        found = _core.histogram(x[first:last], y, metric, rules, low, high, bins, None, False, report, num_threads)
+        found = _core.histogram(x[first:last], y, metric, rules, low, high, bins, None, False, report, *resources)
         counts += found[0].astype(np.int64)
         progress.end_part()
+        del rules
     return counts
 
 
@@ -210,20 +230,27 @@ def sort_hits(hits: Hits, largest: bool) -> Hits:
     return indptr, indices[order], scores[order]
 
 
-def _column_blocks(columns: int, admission: Admission) -> Iterator[tuple[int, int]]:
+def _column_blocks(columns: int, admission: Admission, resources: Resources) -> Iterator[tuple[int, int]]:
     """Ranges of columns for which a mask of bool pairs takes little room when packed."""
     bits = admission.pairs_bytes(columns)
-    if bits <= MOST_MASK_BYTES:
+    most = _mask_bytes(resources)
+    if bits <= most:
         yield 0, columns
         return
-    width = max(64, columns * MOST_MASK_BYTES // bits // 8 * 8)
+    width = max(64, columns * most // bits // 8 * 8)
     for begin in range(0, columns, width):
         yield begin, min(begin + width, columns)
 
 
-def _row_blocks(rows: int, columns: int, admission: Admission) -> Iterator[tuple[int, int]]:
+def _row_blocks(rows: int, columns: int, admission: Admission, resources: Resources) -> Iterator[tuple[int, int]]:
     """Ranges of rows for which a mask of bool pairs takes little room when packed."""
     bits = admission.pairs_bytes(columns)
-    height = max(rows, 1) if bits <= MOST_MASK_BYTES else max(1, rows * MOST_MASK_BYTES // bits)
+    most = _mask_bytes(resources)
+    height = max(rows, 1) if bits <= most else max(1, rows * most // bits)
     for begin in range(0, rows, height):
         yield begin, min(begin + height, rows)
+
+
+def _mask_bytes(resources: Resources) -> int:
+    """Bytes for the packed bits of a mask: half of the scratch, so that the threads have the rest."""
+    return min(MOST_MASK_BYTES, resources.scratch // 2)

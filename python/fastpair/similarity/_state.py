@@ -5,11 +5,12 @@ from typing import SupportsIndex, Unpack
 import numpy as np
 
 from fastpair._array import ArrayLike
-from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric, embeddings, same_width
+from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric
 from fastpair._progress import Progress, Report
-from fastpair._validate import check_num_threads
+from fastpair._validate import parse_resources
 from fastpair.similarity._admission import AdmissionOptions, known_rules, parse_admission
 from fastpair.similarity._search import empty_topk, improve
+from fastpair.similarity._sparse import read_rows, same_kind
 from fastpair.similarity._topk import TopK
 
 __all__ = ["TopkState"]
@@ -78,6 +79,7 @@ class TopkState:
         offset: SupportsIndex | None = None,
         *,
         num_threads: SupportsIndex | None = None,
+        max_memory: SupportsIndex | None = None,
         progress: bool | Report = False,
         **admission: Unpack[AdmissionOptions],
     ) -> None:
@@ -85,30 +87,32 @@ class TopkState:
 
         Parameters
         ----------
-        x : array_like, shape (n, d)
+        x : array_like or sparse, shape (n, d)
             The queries, the same in every call.
-        chunk : array_like, shape (c, d)
+        chunk : array_like or sparse, shape (c, d)
             Some rows of y.
         offset : int, optional
             The index of the first of them; by default that after the last one of the call before.
         num_threads : int, optional
             The most threads to use.
+        max_memory : int, optional
+            The most bytes of scratch, as for `fastpair.topk`.
         progress : bool or callable
             As for `topk`.
         **admission
             Which pairs count, as for `topk`: `mask` and `y_labels` are those of the rows of the chunk, `exclude` and
             `exclude_self` go by the indices in all of y.
         """
-        rows = embeddings(x, "x", self._metric)
+        rows = read_rows(x, "x", self._metric)
         if len(rows) != len(self._scores):
             raise ValueError(f"x has {len(rows)} rows, but the state is for n={len(self._scores)} queries")
-        rows, columns = same_width(rows, embeddings(chunk, "chunk", self._metric), self._metric)
+        rows, columns = same_kind(rows, read_rows(chunk, "chunk", self._metric), self._metric)
         begin = self._next if offset is None else check_count(offset, "offset", 0)
         rules = parse_admission(len(rows), len(columns), partial=True, **known_rules(admission))
-        threads = check_num_threads(num_threads)
+        resources = parse_resources(num_threads, max_memory)
         with Progress(progress, len(rows) * len(columns)) as watcher:
             improve(
-                *(self._scores, self._indices, rows, columns, self._metric, self._largest, rules, watcher, threads),
+                *(self._scores, self._indices, rows, columns, self._metric, self._largest, rules, watcher, resources),
                 offset=begin,
             )
         self._next = begin + len(columns)

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike
-from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric, is_sparse, two_sets
+from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric
 from fastpair._progress import Progress, Report
-from fastpair._validate import check_num_threads
-from fastpair.similarity import _sparse
+from fastpair._validate import parse_resources
 from fastpair.similarity._admission import Exclude, parse_admission
 from fastpair.similarity._search import empty_topk, improve
+from fastpair.similarity._sparse import read_two_sets
 
 __all__ = ["Out", "TopK", "check_out", "filled", "topk"]
 
@@ -49,6 +49,7 @@ def topk(
     min_score: ArrayLike | None = None,
     max_score: ArrayLike | None = None,
     num_threads: SupportsIndex | None = None,
+    max_memory: SupportsIndex | None = None,
     progress: bool | Report = False,
     out: Out | None = None,
 ) -> TopK:
@@ -90,6 +91,9 @@ def topk(
         Pairs with a higher score do not count.
     num_threads : int, optional
         The most threads to use; by default `fastpair.get_num_threads`.
+    max_memory : int, optional
+        The most bytes of scratch beside input and output; by default 64 MiB, or what one thread needs. It takes
+        smaller blocks and fewer threads, and no other result.
     progress : bool or callable
         True shows a bar (of tqdm if it is installed); a function is called as ``progress(done, total)``, in pairs.
     out : tuple of ndarray, optional
@@ -133,9 +137,9 @@ def topk(
     go by the lowest index. So no approximation reaches the result. A score that overflows float64 to infinity is
     ranked as such; one that is not a number (infinity minus infinity) does not count.
 
-    Cost: O(n m d). Extra memory: a few MiB for each thread, whatever the size. A bool mask of pairs is packed 32 MiB at
-    a time, lists of excluded columns are copied as int64, and bool embeddings are packed to an eighth of their size.
-    Sparse input is searched in blocks of 16 MiB of scores.
+    Cost: O(n m d). Extra memory: at most `max_memory`, of which half may be packed bits of a bool mask of pairs. Input
+    that the kernels cannot read as it is comes on top: lists of excluded columns are copied as int64, sparse rows as
+    float64, and bool embeddings are packed to an eighth of their size.
 
     References
     ----------
@@ -162,11 +166,9 @@ def topk(
     array([2, 2, 1, 1])
     """
     name = check_metric(metric)
-    count, threads = check_count(k, "k", 1), check_num_threads(num_threads)
+    count, resources = check_count(k, "k", 1), parse_resources(num_threads, max_memory)
     order = are_largest_best(name, largest)
-    sparse = is_sparse(x) or is_sparse(y)
-    read: Any = _sparse.two_sets if sparse else two_sets
-    rows, columns, single = read(x, y, name)
+    rows, columns, single = read_two_sets(x, y, name)
     shape = (rows.shape[0], columns.shape[0])
     admission = parse_admission(
         *shape,
@@ -185,10 +187,7 @@ def topk(
     check_out(out, shown)
     scores, indices = _room(out, (shape[0], count), order)
     with Progress(progress, shape[0] * shape[1]) as watcher:
-        if sparse:
-            _sparse.improve(scores, indices, rows, columns, name, order, admission, watcher)
-        else:
-            improve(scores, indices, rows, columns, name, order, admission, watcher, threads)
+        improve(scores, indices, rows, columns, name, order, admission, watcher, resources)
     return filled(out, scores, indices, shown)
 
 

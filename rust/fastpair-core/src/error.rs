@@ -165,6 +165,14 @@ pub enum Error {
         /// Size of the buffer.
         bytes: usize,
     },
+    /// Not even one thread can work in the memory that the caller allows.
+    #[error("max_memory is {most} bytes, but this call needs {needed} on one thread; pass at least that")]
+    Scratch {
+        /// What one thread needs, with what is held already.
+        needed: usize,
+        /// The bound.
+        most: usize,
+    },
     /// Worker threads could not be started.
     #[error("could not start {threads} worker threads; lower num_threads")]
     Threads {

@@ -14,6 +14,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Below this many elements a second thread costs more than it saves.
 pub const SERIAL_BELOW: usize = 1 << 15;
 
+/// The scratch that a computation may take where nobody says how much: 64 MiB.
+pub const USUAL_SCRATCH: usize = 64 << 20;
+
+/// How much memory a computation may take beside its input and its output.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Scratch {
+    /// The most bytes. Without a bound, work goes by [`USUAL_SCRATCH`] as far as one thread can.
+    pub most: Option<usize>,
+    /// What the caller holds already of it.
+    pub held: usize,
+}
+
 /// How a computation runs.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -21,6 +33,8 @@ pub struct Context<'a> {
     pub isa: Isa,
     /// The most threads to use, at least 1.
     pub threads: usize,
+    /// The memory that it may take.
+    pub scratch: Scratch,
     /// Set by the caller when the computation should stop with [`Error::Interrupted`].
     pub cancelled: &'a AtomicBool,
     /// What has been done so far, for reports on progress.
@@ -33,7 +47,13 @@ static UNSEEN: AtomicUsize = AtomicUsize::new(0);
 impl Context<'static> {
     /// The current level and default number of threads; cannot be cancelled.
     pub fn new() -> Self {
-        Self { isa: Isa::current(), threads: default_threads(), cancelled: &NEVER, done: &UNSEEN }
+        Self {
+            isa: Isa::current(),
+            threads: default_threads(),
+            scratch: Scratch::default(),
+            cancelled: &NEVER,
+            done: &UNSEEN,
+        }
     }
 }
 
@@ -64,6 +84,28 @@ impl Context<'_> {
     /// The number of threads worth using for `elements` elements.
     pub fn threads_for(&self, elements: usize) -> usize {
         self.threads.min(elements / SERIAL_BELOW).max(1)
+    }
+
+    /// The most threads, up to `threads`, and for those the largest of `sizes` (of pieces of the work, which descend) for
+    /// which `bytes(threads, size)` stay within the memory. One thread may fall back on `least`, smaller than all of them.
+    pub fn plan(
+        &self,
+        threads: usize,
+        sizes: &[usize],
+        least: usize,
+        bytes: impl Fn(usize, usize) -> usize,
+    ) -> Result<(usize, usize)> {
+        let room = self.scratch.most.unwrap_or(USUAL_SCRATCH).saturating_sub(self.scratch.held);
+        for threads in (1..=threads.max(1)).rev() {
+            if let Some(&size) = sizes.iter().find(|&&size| bytes(threads, size) <= room) {
+                return Ok((threads, size));
+            }
+        }
+        let needed = bytes(1, least);
+        match self.scratch.most {
+            Some(most) if needed > room => Err(Error::Scratch { needed: needed + self.scratch.held, most }),
+            _ => Ok((1, least)),
+        }
     }
 
     /// Applies `each` to the items, on at most `threads` threads; the results are in the order of the items.
@@ -160,6 +202,22 @@ mod tests {
             let squares = context.map(threads, (0..100).collect(), |i| i * i).unwrap();
             assert_eq!(squares, (0..100).map(|i| i * i).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn a_plan_gives_up_size_then_threads() {
+        let bytes = |threads: usize, size: usize| threads * (100 + size);
+        let plan = |most, held| {
+            let context = Context { scratch: Scratch { most, held }, ..Context::new() };
+            context.plan(4, &[80, 40], 10, bytes)
+        };
+        assert_eq!(plan(Some(720), 0), Ok((4, 80)));
+        assert_eq!(plan(Some(719), 0), Ok((4, 40)));
+        assert_eq!(plan(Some(559), 0), Ok((3, 80)));
+        assert_eq!(plan(Some(559), 200), Ok((2, 40)));
+        assert_eq!(plan(Some(110), 0), Ok((1, 10)));
+        assert_eq!(plan(Some(110), 1), Err(Error::Scratch { needed: 111, most: 110 }));
+        assert_eq!(plan(None, usize::MAX), Ok((1, 10)));
     }
 
     #[test]

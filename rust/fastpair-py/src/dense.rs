@@ -1,7 +1,8 @@
 //! Matrices of scores, and scores of aligned rows, for Python.
 
-use crate::door::run_long;
+use crate::door::{Limits, run_long};
 use crate::search::{Pair, size};
+use fastpair_core::pool::Scratch;
 use fastpair_core::tile::{Admit, Search};
 use numpy::{IntoPyArray, PyArray1, PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
@@ -13,9 +14,11 @@ fn search<'a>(pair: &'a Pair) -> PyResult<Search<'a>> {
     Ok(Search { x, y, metric: pair.metric, largest: true, admit: Admit::default() })
 }
 
-/// Writes the scores of all pairs to `out`, computed in its dtype; `exact` ones are float64 and as they are defined.
+/// Writes the scores of all pairs to `out`, computed in its dtype; `exact` ones are float64 and as they are defined. `held`
+/// bytes of `max_memory` are taken already.
 #[pyfunction]
-#[pyo3(signature = (x, y, metric, out, exact, num_threads))]
+#[pyo3(signature = (x, y, metric, out, exact, num_threads, max_memory=None, held=0))]
+#[allow(clippy::too_many_arguments)] // one for each of Python's
 pub fn pairwise<'py>(
     py: Python<'py>,
     x: Bound<'py, PyUntypedArray>,
@@ -24,6 +27,8 @@ pub fn pairwise<'py>(
     out: Bound<'py, PyUntypedArray>,
     exact: bool,
     num_threads: Option<usize>,
+    max_memory: Option<usize>,
+    held: usize,
 ) -> PyResult<()> {
     let pair = Pair::new(x, y, metric)?;
     let search = search(&pair)?;
@@ -31,9 +36,10 @@ pub fn pairwise<'py>(
         return Err(PyValueError::new_err("out must have a row for each row of x and a column for each of y"));
     }
     let size = size(&search);
+    let limits = Limits { threads: num_threads, scratch: Scratch { most: max_memory, held } };
     if let Ok(mut out) = out.extract::<PyReadwriteArray2<f64>>() {
         let out = out.as_slice_mut()?;
-        return run_long(py, size, None, num_threads, |context| {
+        return run_long(py, size, None, limits, |context| {
             if exact || search.metric.is_of_bits() {
                 search.dense_exact(out, context)
             } else {
@@ -45,7 +51,7 @@ pub fn pairwise<'py>(
         && !exact
     {
         let out = out.as_slice_mut()?;
-        return run_long(py, size, None, num_threads, |context| {
+        return run_long(py, size, None, limits, |context| {
             if search.is_of_integers(context) {
                 search.dense_of_integers(out, context)
             } else {
@@ -74,7 +80,8 @@ pub fn rowwise<'py>(
     }
     let mut size = size(&search);
     size.cost /= search.x.rows().max(1);
+    let limits = Limits { threads: num_threads, ..Limits::default() };
     let mut out = vec![0.0; search.x.rows()];
-    run_long(py, size, None, num_threads, |context| search.rowwise(&mut out, context))?;
+    run_long(py, size, None, limits, |context| search.rowwise(&mut out, context))?;
     Ok(out.into_pyarray(py))
 }

@@ -1,7 +1,7 @@
 //! The one way from Python into the kernels and back: the GIL is released, Ctrl-C is watched for, errors become
 //! exceptions, and no panic gets through.
 
-use fastpair_core::pool::{Context, default_threads};
+use fastpair_core::pool::{Context, Scratch, default_threads};
 use fastpair_core::{Error, Isa, Result};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -26,7 +26,7 @@ pub fn run<T: Send>(
     threads: Option<usize>,
     work: impl FnOnce(&Context) -> Result<T> + Send,
 ) -> PyResult<T> {
-    run_long(py, Size { cost: rows, steps: rows }, None, threads, work)
+    run_long(py, Size { cost: rows, steps: rows }, None, Limits { threads, ..Limits::default() }, work)
 }
 
 /// How large a call is.
@@ -38,17 +38,26 @@ pub struct Size {
     pub steps: usize,
 }
 
+/// What a call may use.
+#[derive(Clone, Copy, Default)]
+pub struct Limits {
+    /// The most threads; by default those of the process.
+    pub threads: Option<usize>,
+    /// The memory beside input and output.
+    pub scratch: Scratch,
+}
+
 /// The same for calls that can take long: `progress(done, total)` is called now and then.
 pub fn run_long<T: Send>(
     py: Python<'_>,
     size: Size,
     progress: Option<Bound<'_, PyAny>>,
-    threads: Option<usize>,
+    limits: Limits,
     work: impl FnOnce(&Context) -> Result<T> + Send,
 ) -> PyResult<T> {
     let (cancelled, done) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let threads = threads.unwrap_or_else(default_threads);
-    let context = Context { isa: Isa::current(), threads, cancelled: &cancelled, done: &done };
+    let (threads, scratch) = (limits.threads.unwrap_or_else(default_threads), limits.scratch);
+    let context = Context { isa: Isa::current(), threads, scratch, cancelled: &cancelled, done: &done };
     let caught = || catch_unwind(AssertUnwindSafe(|| work(&context)));
     let report = progress.map(Bound::unbind);
     let look = |py: Python<'_>| {

@@ -11,7 +11,7 @@ type Hits<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'p
 
 /// All pairs whose score reaches the threshold of their row, in compressed rows.
 #[pyfunction]
-#[pyo3(signature = (x, y, metric, largest, rules, threshold, max_hits, sort, progress, num_threads))]
+#[pyo3(signature = (x, y, metric, largest, rules, threshold, max_hits, sort, progress, num_threads, max_memory=None))]
 #[allow(clippy::too_many_arguments)] // one for each of Python's
 pub fn radius<'py>(
     py: Python<'py>,
@@ -25,15 +25,16 @@ pub fn radius<'py>(
     sort: bool,
     progress: Option<Bound<'py, PyAny>>,
     num_threads: Option<usize>,
+    max_memory: Option<usize>,
 ) -> PyResult<Hits<'py>> {
     let pair = Pair::new(x, y, metric)?;
+    let limits = rules.limits(num_threads, max_memory);
     let search = pair.search(largest, &rules)?;
     let threshold = threshold.as_slice()?;
     if threshold.len() != search.x.rows() {
         return Err(PyValueError::new_err("threshold must have one entry for each row of x"));
     }
     let most = max_hits.unwrap_or(usize::MAX);
-    let hits =
-        run_long(py, size(&search), progress, num_threads, |context| search.radius(threshold, most, sort, context))?;
+    let hits = run_long(py, size(&search), progress, limits, |context| search.radius(threshold, most, sort, context))?;
     Ok((hits.offsets.into_pyarray(py), hits.indices.into_pyarray(py), hits.scores.into_pyarray(py)))
 }

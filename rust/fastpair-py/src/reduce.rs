@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 /// One number for each row of `x`: `op` is "count" (of scores that reach `threshold`), "mean" or "logsumexp" (of scores
 /// times `scale`); in float64 if `wide`.
 #[pyfunction]
-#[pyo3(signature = (x, y, metric, largest, rules, op, threshold, scale, wide, progress, num_threads))]
+#[pyo3(signature = (x, y, metric, largest, rules, op, threshold, scale, wide, progress, num_threads, max_memory=None))]
 #[allow(clippy::too_many_arguments)] // one for each of Python's
 pub fn reduce<'py>(
     py: Python<'py>,
@@ -25,8 +25,10 @@ pub fn reduce<'py>(
     wide: bool,
     progress: Option<Bound<'py, PyAny>>,
     num_threads: Option<usize>,
+    max_memory: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let pair = Pair::new(x, y, metric)?;
+    let limits = rules.limits(num_threads, max_memory);
     let search = pair.search(largest, &rules)?;
     let reduction = match (op, &threshold) {
         ("count", Some(threshold)) if threshold.as_slice()?.len() == search.x.rows() => {
@@ -38,7 +40,7 @@ pub fn reduce<'py>(
         _ => return Err(PyValueError::new_err(format!("op must be count, mean or logsumexp, not {op:?}"))),
     };
     let mut out = vec![0.0; search.x.rows()];
-    run_long(py, size(&search), progress, num_threads, |context| {
+    run_long(py, size(&search), progress, limits, |context| {
         if search.metric.is_of_bits() {
             search.reduce_bits(reduction, &mut out, context)
         } else if wide {
@@ -53,7 +55,7 @@ pub fn reduce<'py>(
 /// Counts the scores of all admissible pairs in equal bins from `low` to `high`: a row for all, or with `classes` (labels
 /// of the rows of both) one for pairs with different labels and one for those with the same.
 #[pyfunction]
-#[pyo3(signature = (x, y, metric, rules, low, high, bins, classes, upper, progress, num_threads))]
+#[pyo3(signature = (x, y, metric, rules, low, high, bins, classes, upper, progress, num_threads, max_memory=None))]
 #[allow(clippy::too_many_arguments)] // one for each of Python's
 pub fn histogram<'py>(
     py: Python<'py>,
@@ -68,8 +70,10 @@ pub fn histogram<'py>(
     upper: bool,
     progress: Option<Bound<'py, PyAny>>,
     num_threads: Option<usize>,
+    max_memory: Option<usize>,
 ) -> PyResult<Bound<'py, PyArray2<u64>>> {
     let pair = Pair::new(x, y, metric)?;
+    let limits = rules.limits(num_threads, max_memory);
     let search = pair.search(true, &rules)?;
     let classes = match &classes {
         None => None,
@@ -82,6 +86,6 @@ pub fn histogram<'py>(
     }
     let bins = Bins { low, high, count: bins };
     let counts =
-        run_long(py, size(&search), progress, num_threads, |context| search.histogram(bins, classes, upper, context))?;
+        run_long(py, size(&search), progress, limits, |context| search.histogram(bins, classes, upper, context))?;
     counts.into_pyarray(py).reshape([if classes.is_some() { 2 } else { 1 }, bins.count])
 }

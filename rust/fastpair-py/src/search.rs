@@ -1,8 +1,9 @@
 //! The arguments that every search of one matrix in another shares.
 
 use crate::array::Array;
-use crate::door::Size;
+use crate::door::{Limits, Size};
 use fastpair_core::matrix::Matrix;
+use fastpair_core::pool::Scratch;
 use fastpair_core::tile::metric::Metric;
 use fastpair_core::tile::{Admit, Bits, Exclude, LabelRule, Search};
 use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
@@ -28,9 +29,16 @@ pub struct Rules<'py> {
     labels: Option<Labels<'py>>,
     min_score: Option<PyReadonlyArray1<'py, f64>>,
     max_score: Option<PyReadonlyArray1<'py, f64>>,
+    /// Bytes of these that were made for the kernels.
+    held: usize,
 }
 
 impl Rules<'_> {
+    /// What a call with these rules may use.
+    pub fn limits(&self, threads: Option<usize>, max_memory: Option<usize>) -> Limits {
+        Limits { threads, scratch: Scratch { most: max_memory, held: self.held } }
+    }
+
     /// Checks the rules against the shape of what is searched, so that no index can be out of range later.
     fn admit(&self, rows: usize, columns: usize) -> PyResult<Admit<'_>> {
         let demand = |holds: bool, what: &str| {

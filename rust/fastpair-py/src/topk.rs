@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 /// Improves the best scores and indices of each row of `x`, in place, by what `y` has.
 #[pyfunction]
-#[pyo3(signature = (x, y, metric, largest, rules, scores, indices, progress, num_threads))]
+#[pyo3(signature = (x, y, metric, largest, rules, scores, indices, progress, num_threads, max_memory=None))]
 #[allow(clippy::too_many_arguments)] // one for each of Python's
 pub fn topk<'py>(
     py: Python<'py>,
@@ -21,13 +21,15 @@ pub fn topk<'py>(
     mut indices: PyReadwriteArray2<'py, i64>,
     progress: Option<Bound<'py, PyAny>>,
     num_threads: Option<usize>,
+    max_memory: Option<usize>,
 ) -> PyResult<()> {
     let pair = Pair::new(x, y, metric)?;
+    let limits = rules.limits(num_threads, max_memory);
     let search = pair.search(largest, &rules)?;
     let (rows, k) = (search.x.rows(), scores.shape()[1]);
     if scores.shape() != [rows, k] || indices.shape() != [rows, k] {
         return Err(PyValueError::new_err("scores and indices must have k places for each row of x"));
     }
     let (scores, indices) = (scores.as_slice_mut()?, indices.as_slice_mut()?);
-    run_long(py, size(&search), progress, num_threads, |context| search.topk(k, scores, indices, context))
+    run_long(py, size(&search), progress, limits, |context| search.topk(k, scores, indices, context))
 }

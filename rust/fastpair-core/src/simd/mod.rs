@@ -269,6 +269,9 @@ pub(crate) fn prefetch<T>(place: *const T) {
 /// Memory that will be read soon, asked for bit by bit while something else is computed.
 pub(crate) struct Ahead(std::ops::Range<*const u8>);
 
+// SAFETY: nothing is read or written through the pointers; a processor may be asked for any address.
+unsafe impl Send for Ahead {}
+
 impl Ahead {
     pub fn new(span: std::ops::Range<*const u8>) -> Self {
         Self(span)

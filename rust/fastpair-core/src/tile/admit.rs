@@ -90,6 +90,11 @@ impl Admit<'_> {
         }
     }
 
+    /// Whether some pairs do not count, whatever their scores.
+    pub(crate) fn is_ruled(&self) -> bool {
+        self.exclude_self || self.mask.is_some() || self.exclude.is_some() || self.labels.is_some()
+    }
+
     /// The admissible scores of row `row`.
     pub(crate) fn limits(&self, row: usize) -> [f64; 2] {
         [

@@ -7,6 +7,7 @@
 
 use super::kernel::{STRIP, Strip};
 use super::metric::Metric;
+use super::packed::panel_rows;
 use super::{Producer, Tile};
 use crate::error::{Error, Result};
 use crate::matrix::Matrix;
@@ -81,6 +82,18 @@ impl<'a> BitTiles<'a> {
             bytes: vec![0; words * 8],
             row: vec![0; words],
         })
+    }
+
+    /// As many rows of so many bytes as make a panel.
+    pub fn panel_rows(width: usize) -> usize {
+        panel_rows(width.div_ceil(8), size_of::<u64>())
+    }
+
+    /// What [`BitTiles::new`] takes.
+    pub fn bytes(width: usize, most_rows: usize) -> usize {
+        let (words, strips) = (width.div_ceil(8), most_rows.div_ceil(STRIP));
+        let panel = strips * (words * size_of::<[u64; STRIP]>() + size_of::<[u32; STRIP]>());
+        panel + BLOCK * (words * 8 + size_of::<u32>() + size_of::<Strip<f32>>()) + 2 * words * 8
     }
 
     /// Reads a row as words. The number of bits that are set.

@@ -8,6 +8,7 @@
 
 use super::kernel::{BLOCK, STRIP, Strip};
 use super::metric::Metric;
+use super::packed::panel_rows;
 use super::{Producer, Tile};
 use crate::column::Dtype;
 use crate::error::{Error, Result};
@@ -102,6 +103,18 @@ impl<'a> ByteTiles<'a> {
             error: none,
             isa,
         })
+    }
+
+    /// As many rows as make a panel.
+    pub fn panel_rows(width: usize) -> usize {
+        panel_rows(width, size_of::<u8>())
+    }
+
+    /// What [`ByteTiles::new`] takes.
+    pub fn bytes(width: usize, most_rows: usize) -> usize {
+        let (length, strips) = (width.next_multiple_of(4), most_rows.div_ceil(STRIP));
+        let other = size_of::<Other>() + size_of::<f32>() + size_of::<Strip<f32>>();
+        strips * (length * STRIP + size_of::<Lanes>()) + BLOCK * (length + other) + length
     }
 
     /// Whether bytes are signed.

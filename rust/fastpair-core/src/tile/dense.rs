@@ -10,8 +10,8 @@ use super::exact::{Exact, check_point};
 use super::kernel::{STRIP, Strip};
 use super::metric::Metric;
 use super::pack::FloatTiles;
-use super::packed::PANEL;
-use super::search::Search;
+use super::packed::panel_rows;
+use super::search::{Search, plan_panels};
 use super::{Consumer, Producer, Sweep, Tile, panels};
 use crate::error::Result;
 use crate::key::Element;
@@ -28,25 +28,36 @@ impl<'a> Search<'a> {
     /// Writes the scores of all pairs: `out[i * m + j]` is that of row i of x and row j of y.
     pub fn dense<T: Real + Element>(&self, out: &mut [T], context: &Context) -> Result<()> {
         // No centre, which would make each score depend on other rows.
-        let pieces = self.pieces(out, context);
+        let (width, rows) = (self.x.width(), self.x.rows());
+        let bytes = |most| FloatTiles::<T>::bytes(rows, width, most);
+        let (threads, most) = self.plan_dense(panel_rows(width, size_of::<T>()), bytes, context)?;
+        let pieces = self.pieces(out, threads);
         let task = |(range, out): (Range<usize>, &mut [T])| {
             let tiles = |x, y, most| FloatTiles::new(self.metric, false, x, y, None, most, context.isa);
-            self.fill(tiles, range, out, context)
+            self.fill(tiles, range, most, out, context)
         };
-        context.map(context.threads, pieces, task)?.into_iter().collect()
+        context.map(threads, pieces, task)?.into_iter().collect()
     }
 
     /// The same for rows of packed bits, or of bytes on a processor that can.
     pub fn dense_of_integers(&self, out: &mut [f32], context: &Context) -> Result<()> {
-        let pieces = self.pieces(out, context);
+        let width = self.x.width();
+        let (threads, most) = if self.metric.is_of_bits() {
+            self.plan_dense(BitTiles::panel_rows(width), |most| BitTiles::bytes(width, most), context)?
+        } else {
+            self.plan_dense(ByteTiles::panel_rows(width), |most| ByteTiles::bytes(width, most), context)?
+        };
+        let pieces = self.pieces(out, threads);
         let task = |(range, out): (Range<usize>, &mut [f32])| {
             if self.metric.is_of_bits() {
-                self.fill(|x, y, most| BitTiles::new(self.metric, false, x, y, most, context.isa), range, out, context)
+                let tiles = |x, y, most| BitTiles::new(self.metric, false, x, y, most, context.isa);
+                self.fill(tiles, range, most, out, context)
             } else {
-                self.fill(|x, y, most| ByteTiles::new(self.metric, false, x, y, most, context.isa), range, out, context)
+                let tiles = |x, y, most| ByteTiles::new(self.metric, false, x, y, most, context.isa);
+                self.fill(tiles, range, most, out, context)
             }
         };
-        context.map(context.threads, pieces, task)?.into_iter().collect()
+        context.map(threads, pieces, task)?.into_iter().collect()
     }
 
     /// Whether [`Search::dense_of_integers`] can be used.
@@ -54,11 +65,16 @@ impl<'a> Search<'a> {
         self.metric.is_of_bits() || ByteTiles::can(self.metric, &self.x, &self.y, context.isa)
     }
 
+    /// Threads, and rows of y in a panel, for tiles that take `bytes(rows)`.
+    fn plan_dense(&self, most: usize, bytes: impl Fn(usize) -> usize, context: &Context) -> Result<(usize, usize)> {
+        let bytes = |threads: usize, rows: usize| threads * (bytes(rows) + Exact::bytes(self.x.width()));
+        plan_panels(context, self.y.rows(), context.threads_for(self.cost()), most, bytes)
+    }
+
     /// The rows of the result, cut into a piece for each thread.
-    fn pieces<'o, T>(&self, out: &'o mut [T], context: &Context) -> Vec<(Range<usize>, &'o mut [T])> {
+    fn pieces<'o, T>(&self, out: &'o mut [T], threads: usize) -> Vec<(Range<usize>, &'o mut [T])> {
         let (rows, columns) = (self.x.rows(), self.y.rows());
         assert_eq!(out.len(), rows * columns, "a place for each pair");
-        let threads = context.threads_for(self.cost());
         let cut = |i: usize| rows * i / threads;
         let (mut pieces, mut rest) = (Vec::new(), out);
         for range in (0..threads).map(|i| cut(i)..cut(i + 1)).filter(|range| !range.is_empty() && columns > 0) {
@@ -69,17 +85,18 @@ impl<'a> Search<'a> {
         pieces
     }
 
-    /// Writes the rows of a range.
+    /// Writes the rows of a range, in panels of at most `most` rows of y.
     fn fill<T: Real, P: Producer<T>>(
         &self,
         producer: impl Fn(Matrix<'a>, Matrix<'a>, usize) -> Result<P>,
         range: Range<usize>,
+        most: usize,
         out: &mut [T],
         context: &Context,
     ) -> Result<()> {
         // The roles of x and y are exchanged.
         let (x, y, metric) = (self.y, self.x, self.metric);
-        let panels = panels(x.rows(), PANEL, 1);
+        let panels = panels(x.rows(), most, 1);
         let mut producer = producer(x, y, panels.iter().map(Range::len).max().unwrap_or(0))?;
         let exact = Exact::new(metric, x, y, context.isa);
         let mut consumer = Dense { metric, out, columns: x.rows(), begin: range.start, panel: 0..0, exact };
@@ -111,7 +128,9 @@ impl<'a> Search<'a> {
             context.advance(columns);
             Ok(())
         };
-        context.map(context.threads_for(self.cost()), tasks, task)?.into_iter().collect()
+        let bytes = |threads: usize, _| threads * Exact::bytes(self.x.width());
+        let (threads, _) = context.plan(context.threads_for(self.cost()), &[1], 1, bytes)?;
+        context.map(threads, tasks, task)?.into_iter().collect()
     }
 
     /// The exact scores of row i of x and row i of y.

@@ -125,6 +125,11 @@ impl<'a> Exact<'a> {
         Self { metric, x, y, row, square: 0.0, other, bits: vec![0; width], isa }
     }
 
+    /// What that takes.
+    pub fn bytes(width: usize) -> usize {
+        width * (2 * size_of::<f64>() + size_of::<u8>())
+    }
+
     /// Takes row `index` of x.
     pub fn set_row(&mut self, index: usize) {
         if self.metric.is_of_bits() {

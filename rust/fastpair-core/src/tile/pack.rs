@@ -63,7 +63,6 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
         let slices = width.div_ceil(SLICE).max(1);
         let (panel, block) = (Panel::new(most_rows, width)?, Block::new(y.rows(), width)?);
         let block_rows = block.rows();
-        let thin = if most_rows <= STRIP { FEW * width.next_multiple_of(STEP) } else { 0 };
         Ok(Self {
             metric,
             sign: if negated { -1.0 } else { 1.0 },
@@ -78,11 +77,23 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
             factors: factors::<T>(width),
             isa,
             tile: room(block_rows, Strip::default())?,
-            thin: room(thin, T::default())?,
+            thin: room(Self::thin_cells(most_rows, width), T::default())?,
             rows: 0,
             row: room(width, T::default())?,
             wide: room(width, 0.0)?,
         })
+    }
+
+    /// What that takes.
+    pub fn bytes(y_rows: usize, width: usize, most_rows: usize) -> usize {
+        let tile = Block::<T>::most_rows(y_rows, width) * size_of::<Strip<T>>();
+        let rows = (Self::thin_cells(most_rows, width) + width) * size_of::<T>() + width * size_of::<f64>();
+        Panel::<T>::bytes(most_rows, width) + Block::<T>::bytes(y_rows, width) + tile + rows
+    }
+
+    /// Elements that the few rows of a thin panel are kept in.
+    fn thin_cells(most_rows: usize, width: usize) -> usize {
+        if most_rows <= STRIP { FEW * width.next_multiple_of(STEP) } else { 0 }
     }
 
     /// Largest norm whose products with others stay in range.

@@ -7,9 +7,9 @@ use crate::simd::Real;
 use std::ops::Range;
 
 /// Rows of x in a panel, if they are not too long.
-pub(crate) const PANEL: usize = 448;
+const PANEL: usize = 448;
 
-/// Bytes that a panel or a block may take; rows that are very long make them smaller.
+/// Bytes that a panel or a block may take; rows that are long make them smaller, down to one strip or step.
 const MOST_BYTES: usize = 4 << 20;
 
 /// The packed rows of x: for each strip, its columns.
@@ -36,10 +36,9 @@ pub(crate) struct Block<T> {
 }
 
 impl<T: Real> Panel<T> {
-    /// Room for at least `most_rows` rows if they are not too long, for fewer else.
+    /// Room for `most_rows` rows, of which [`panel_rows`] is a good number.
     pub fn new(most_rows: usize, width: usize) -> Result<Self> {
-        let rows = most_rows.min(rows_that_fit(width, size_of::<T>(), PANEL, STRIP)).next_multiple_of(STRIP);
-        let strips = rows / STRIP;
+        let strips = most_rows.div_ceil(STRIP);
         Ok(Self {
             strips: 0,
             columns: room(strips * width, Strip::default())?,
@@ -48,21 +47,40 @@ impl<T: Real> Panel<T> {
             terms: room(strips, [Strip::default(); 4])?,
         })
     }
+
+    /// What that takes.
+    pub fn bytes(most_rows: usize, width: usize) -> usize {
+        most_rows.div_ceil(STRIP) * size_of::<Strip<T>>() * (width + 2 + 4)
+    }
 }
 
 impl<T: Real> Block<T> {
     /// Room for as many rows of a matrix of `rows` as are packed together.
     pub fn new(rows: usize, width: usize) -> Result<Self> {
-        let slices = width.div_ceil(SLICE).max(1);
-        let rows = rows_that_fit(width, size_of::<T>(), BLOCK, STEP).min(rows.next_multiple_of(STEP).max(STEP));
+        let rows = Self::most_rows(rows, width);
         Ok(Self {
-            values: room(slices * rows * ROW, T::default())?,
+            values: room(Self::cells(rows, width), T::default())?,
             scale: room(rows, T::default())?,
             bias: room(rows, T::default())?,
             terms: [0.0; 4],
             y: 0..0,
             lines: 0,
         })
+    }
+
+    /// How many these are.
+    pub fn most_rows(rows: usize, width: usize) -> usize {
+        rows_that_fit(width, size_of::<T>(), BLOCK, STEP).min(rows.next_multiple_of(STEP).max(STEP))
+    }
+
+    fn cells(rows: usize, width: usize) -> usize {
+        width.div_ceil(SLICE).max(1) * rows * ROW
+    }
+
+    /// What [`Block::new`] takes.
+    pub fn bytes(rows: usize, width: usize) -> usize {
+        let rows = Self::most_rows(rows, width);
+        (Self::cells(rows, width) + 2 * rows) * size_of::<T>()
     }
 
     /// The most rows it has room for.
@@ -80,6 +98,11 @@ pub(crate) fn room<T: Clone>(len: usize, value: T) -> Result<Vec<T>> {
     vector.try_reserve_exact(len).map_err(|_| Error::OutOfMemory { bytes: len * size_of::<T>() })?;
     vector.resize(len, value);
     Ok(vector)
+}
+
+/// As many rows of `width` elements of `size` bytes as make a panel.
+pub(crate) fn panel_rows(width: usize, size: usize) -> usize {
+    rows_that_fit(width, size, PANEL, STRIP)
 }
 
 /// As many rows of `width` elements of `size` bytes as may be packed, at most `most`, a multiple of `step`.

@@ -4,9 +4,8 @@
 //! together) and a few MiB for each thread. More hits than allowed are an error as soon as they are seen.
 
 use super::exact::Exact;
-use super::kernel::{Strip, at_least};
-use super::packed::PANEL;
-use super::search::Search;
+use super::kernel::{BLOCK, STRIP, Strip, at_least};
+use super::search::{Search, Spares};
 use super::select::{Order, score_columns};
 use super::topk::{TOGETHER, any_reaches, lowered};
 use super::{Admit, Consumer, Tile, panels};
@@ -28,7 +27,10 @@ pub struct Hits {
 }
 
 /// Candidates that wait to be scored.
-const PENDING: usize = 1 << 16;
+const PENDING: usize = 1 << 14;
+
+/// The same with a tile that begins just below.
+const MOST_PENDING: usize = PENDING + BLOCK * STRIP;
 
 impl Search<'_> {
     /// All pairs whose score is at least `thresholds` of their row, or at most if small scores are best. At most `most`
@@ -37,8 +39,15 @@ impl Search<'_> {
         assert_eq!(thresholds.len(), self.x.rows(), "a threshold for each row");
         let centre = self.centre();
         let count = AtomicUsize::new(0);
-        let panels = panels(self.x.rows(), PANEL, context.threads);
-        let parts = if panels.len() >= context.threads { 1 } else { 4 * context.threads };
+        // Pairs that wait, room to sort them, and the columns and results of a row, which may be all of them.
+        let waiting = MOST_PENDING * (2 * size_of::<(u32, usize)>())
+            + MOST_PENDING.next_power_of_two() * (size_of::<usize>() + size_of::<(f64, i64)>());
+        let own = |rows: usize| waiting + rows * (size_of::<f32>() + size_of::<Vec<(f64, i64)>>());
+        let (threads, most_rows) = self.plan(context, context.threads, usize::MAX, own, |_, _| 0)?;
+        let panels = panels(self.x.rows(), most_rows, threads);
+        let spares = Spares::new();
+        let make = || self.tiles(most_rows, self.order().negated(), centre.as_deref(), context.isa);
+        let parts = if panels.len() >= threads { 1 } else { 4 * threads };
         let cut = |i: usize| self.y.rows() * i / parts;
         let tasks: Vec<_> =
             panels.iter().flat_map(|panel| (0..parts).map(|i| (panel.clone(), cut(i)..cut(i + 1)))).collect();
@@ -56,17 +65,17 @@ impl Search<'_> {
                 begin: panel.start,
                 thresholds,
                 reach,
-                pending: Vec::new(),
+                pending: Vec::with_capacity(MOST_PENDING),
                 found: vec![Vec::new(); rows],
                 exact,
                 count: &count,
                 most,
             };
-            self.sweep(panel, part, order.negated(), false, centre.as_deref(), &mut consumer, context)?;
+            spares.with(make, |tiles| tiles.sweep(panel, part, false, &mut consumer, context))?;
             consumer.settle()?;
             Ok(consumer.found)
         };
-        let found = context.map(context.threads, tasks, task)?.into_iter().collect::<Result<Vec<_>>>()?;
+        let found = context.map(threads, tasks, task)?.into_iter().collect::<Result<Vec<_>>>()?;
         let order = self.order();
         let mut hits = Hits { offsets: vec![0], ..Hits::default() };
         for (panel, parts) in panels.iter().zip(found.chunks(parts.max(1))) {

@@ -9,10 +9,10 @@ use super::bits::BitTiles;
 use super::exact::Exact;
 use super::kernel::{STRIP, Strip};
 use super::pack::FloatTiles;
-use super::packed::{PANEL, centre_of};
-use super::search::Search;
+use super::packed::{centre_of, panel_rows};
+use super::search::{Search, Spares, plan_panels, sweep};
 use super::select::Order;
-use super::{Admit, Consumer, Producer, Sweep, Tile, panels};
+use super::{Consumer, Producer, Tile, panels};
 use crate::error::Result;
 use crate::key::Element;
 use crate::pool::Context;
@@ -49,30 +49,42 @@ impl<'a> Search<'a> {
         assert_eq!(out.len(), self.x.rows(), "a place for each row");
         let centre = if self.metric.may_be_centred() { Some(centre_of::<T>(&self.y)) } else { None };
         let tiles = |rows| FloatTiles::new(self.metric, false, self.x, self.y, centre.as_deref(), rows, context.isa);
-        self.reduce_tiles::<T, _>(tiles, reduction, out, context)
+        let (width, y_rows) = (self.x.width(), self.y.rows());
+        let bytes = |rows| FloatTiles::<T>::bytes(y_rows, width, rows);
+        let plan = self.plan_reduction(panel_rows(width, size_of::<T>()), bytes, context)?;
+        self.reduce_tiles::<T, _>(tiles, plan, reduction, out, context)
     }
 
     /// The same for rows of packed bits.
     pub fn reduce_bits(&self, reduction: Reduction, out: &mut [f64], context: &Context) -> Result<()> {
         let tiles = |rows| BitTiles::new(self.metric, false, self.x, self.y, rows, context.isa);
-        self.reduce_tiles::<f32, _>(tiles, reduction, out, context)
+        let width = self.x.width();
+        let plan = self.plan_reduction(BitTiles::panel_rows(width), |rows| BitTiles::bytes(width, rows), context)?;
+        self.reduce_tiles::<f32, _>(tiles, plan, reduction, out, context)
     }
 
-    fn reduce_tiles<T: Real, P: Producer<T>>(
+    /// Threads, and rows of a panel, for tiles that take `bytes(rows)`.
+    fn plan_reduction(&self, most: usize, bytes: impl Fn(usize) -> usize, context: &Context) -> Result<(usize, usize)> {
+        let each = |rows: usize| bytes(rows) + Exact::bytes(self.x.width()) + rows * size_of::<State>();
+        let bytes = |threads: usize, rows: usize| threads * each(rows);
+        plan_panels(context, self.x.rows(), context.threads_for(self.cost()), most, bytes)
+    }
+
+    fn reduce_tiles<T: Real, P: Producer<T> + Send>(
         &self,
         producer: impl Fn(usize) -> Result<P> + Sync,
+        (threads, most): (usize, usize),
         reduction: Reduction,
         out: &mut [f64],
         context: &Context,
     ) -> Result<()> {
-        let threads = context.threads_for(self.cost());
         let (mut tasks, mut rest) = (Vec::new(), out);
-        for panel in panels(self.x.rows(), PANEL, threads) {
+        for panel in panels(self.x.rows(), most, threads) {
             let (own, others) = rest.split_at_mut(panel.len());
             tasks.push((panel, own));
             rest = others;
         }
-        let order = self.order();
+        let (order, spares) = (self.order(), Spares::new());
         let task = |(panel, out): (Range<usize>, &mut [f64])| {
             let rows = panel.len();
             let mut consumer = Rows {
@@ -84,10 +96,8 @@ impl<'a> Search<'a> {
                 order,
                 ruled: self.admit.is_ruled(),
             };
-            let mut producer = producer(rows)?;
-            producer.set_panel(panel)?;
-            let (whole, parts) = (0..self.y.rows(), (&mut producer, &mut consumer));
-            Sweep { producer: parts.0, consumer: parts.1, y: whole, scattered: false, rows, context }.run::<T>()?;
+            let y = 0..self.y.rows();
+            spares.with(|| producer(most), |producer| sweep(producer, panel, y, false, &mut consumer, context))?;
             for (out, state) in out.iter_mut().zip(consumer.states) {
                 *out = match reduction {
                     Reduction::Count(_) => state.count as f64,
@@ -294,10 +304,11 @@ impl<'a> Search<'a> {
         context: &Context,
     ) -> Result<Vec<u64>> {
         let centre = self.centre();
-        let threads = context.threads_for(self.cost());
         let kinds = if classes.is_some() { 2 } else { 1 };
+        let (threads, own) = (context.threads_for(self.cost()), kinds * bins.count * size_of::<u64>());
+        let (threads, most) = self.plan(context, threads, usize::MAX, |_| own, |_, _| 0)?;
         // One histogram for each thread, not for each panel.
-        let all = panels(self.x.rows(), PANEL, threads);
+        let all = panels(self.x.rows(), most, threads);
         let groups: Vec<Vec<Range<usize>>> =
             (0..threads).map(|t| all.iter().skip(t).step_by(threads).cloned().collect()).collect();
         let task = |panels: Vec<Range<usize>>| {
@@ -311,10 +322,11 @@ impl<'a> Search<'a> {
                 exact: Exact::new(self.metric, self.x, self.y, context.isa),
                 ruled: self.admit.is_ruled(),
             };
+            let mut tiles = self.tiles(most, false, centre.as_deref(), context.isa)?;
             for panel in panels {
                 consumer.panel = panel.clone();
                 let y = if upper { panel.start..self.y.rows() } else { 0..self.y.rows() };
-                self.sweep(panel, y, false, false, centre.as_deref(), &mut consumer, context)?;
+                tiles.sweep(panel, y, false, &mut consumer, context)?;
             }
             Ok(consumer.counts)
         };
@@ -379,12 +391,5 @@ impl Consumer<f32> for Histogram<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// Which pairs do not count is known without asking for each.
-impl Admit<'_> {
-    fn is_ruled(&self) -> bool {
-        self.exclude_self || self.mask.is_some() || self.exclude.is_some() || self.labels.is_some()
     }
 }

@@ -119,24 +119,34 @@ pub(crate) struct Selection<'a> {
     found: Vec<(f64, i64)>,
 }
 
-/// Candidates that a row may have.
-pub(crate) fn capacity(k: usize) -> usize {
-    3 * k + 48
+/// Candidates that a row may have, which are looked through when so many are there. Of few columns, none is left out.
+fn capacity(k: usize, columns: usize) -> usize {
+    (3 * k + 48).min(columns + 1)
 }
 
 /// Bytes that a row of a selection takes at most.
-pub(crate) fn bytes_per_row(k: usize) -> usize {
-    capacity(k) * size_of::<Candidate>()
+pub(crate) fn bytes_per_row(k: usize, columns: usize) -> usize {
+    capacity(k, columns) * size_of::<Candidate>() + 3 * size_of::<usize>() + 2 * size_of::<f32>()
+}
+
+/// Bytes that a selection of so many rows takes at most.
+pub(crate) fn bytes(rows: usize, k: usize, columns: usize) -> usize {
+    let column = size_of::<usize>() + size_of::<(f64, i64)>();
+    // Vectors that grow double. The last are for the places of a row, old, new and merged.
+    let row = capacity(k, columns).next_power_of_two() * column + 3 * k * size_of::<(f64, i64)>();
+    rows * bytes_per_row(k, columns) + row
 }
 
 impl<'a> Selection<'a> {
-    /// A selection for as many rows, from `begin` on, as `scores` and `indices` have places for; what they hold already
-    /// takes part.
+    /// A selection of `columns` columns for as many rows, from `begin` on, as `scores` and `indices` have places for; what
+    /// they hold already takes part.
+    #[allow(clippy::too_many_arguments)]
     pub fn new(
         order: Order,
         admit: Admit<'a>,
         begin: usize,
         k: usize,
+        columns: usize,
         exact: Exact<'a>,
         scores: &'a mut [f64],
         indices: &'a mut [i64],
@@ -147,7 +157,7 @@ impl<'a> Selection<'a> {
             admit,
             begin,
             k,
-            capacity: capacity(k),
+            capacity: capacity(k, columns),
             thresholds: vec![Strip([f32::INFINITY; STRIP]); rows.div_ceil(STRIP)],
             ceilings: vec![f32::INFINITY; rows],
             candidates: vec![Vec::new(); rows],
@@ -214,6 +224,10 @@ impl<'a> Selection<'a> {
             low = f32::NEG_INFINITY;
         }
         let candidates = &mut self.candidates[row];
+        if candidates.capacity() == 0 {
+            // All at once: what vectors leave behind as they grow would be as much again.
+            candidates.reserve_exact(self.capacity);
+        }
         candidates.push(Candidate { low, high, column });
         if candidates.len() >= self.capacity {
             self.compact(row);

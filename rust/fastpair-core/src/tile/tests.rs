@@ -58,7 +58,8 @@ fn check<T: HasDtype>(x: &[T], y: &[T], width: usize, metrics: &[Metric], about:
                 let mut consumer = Check { metric, negated, rows: x.rows(), exact, seen: 0, about: &about };
                 let centre = search.centre();
                 let (all, centre) = (0..x.rows(), centre.as_deref());
-                search.sweep(all, 0..y.rows(), negated, true, centre, &mut consumer, &context).unwrap();
+                let mut tiles = search.tiles(x.rows(), negated, centre, isa).unwrap();
+                tiles.sweep(all, 0..y.rows(), true, &mut consumer, &context).unwrap();
                 assert_eq!(consumer.seen, x.rows() * y.rows());
             }
         }

@@ -5,13 +5,12 @@
 //! which cannot depend on threads, parts, instruction sets or the filter.
 //!
 //! Cost O(n m d); memory: inputs, outputs, and for each thread a panel, a block and the candidates of a panel, each a few
-//! MiB whatever the size.
+//! MiB; where that is too much, panels have fewer rows, or fewer threads work.
 
 use super::exact::Exact;
 use super::kernel::{STRIP, Strip, at_least};
-use super::packed::PANEL;
-use super::search::Search;
-use super::select::{Best, Selection, bytes_per_row};
+use super::search::{Search, Spares, Tiles};
+use super::select::{Best, Selection, bytes, bytes_per_row};
 use super::{Consumer, Tile, panels};
 use crate::error::Result;
 use crate::pool::Context;
@@ -34,12 +33,23 @@ impl Search<'_> {
             return Ok(());
         }
         let centre = self.centre();
-        let most = (MOST_BYTES / bytes_per_row(k)).max(STRIP);
-        let panels = panels(rows, most.min(PANEL), context.threads);
+        let most = (MOST_BYTES / bytes_per_row(k, columns.min(SEGMENT)) / STRIP * STRIP).max(STRIP);
+        let parts_of = |threads: usize, panels: usize, columns: usize| {
+            let parts = if panels >= threads { 1 } else { 4 * threads };
+            parts.min(columns.div_ceil(4 * super::kernel::BLOCK))
+        };
+        let places = |threads: usize, most: usize| {
+            let parts = parts_of(threads, panels(rows, most, threads).len(), columns.min(SEGMENT));
+            if parts == 1 { 0 } else { parts * rows * k * (size_of::<f64>() + size_of::<i64>()) }
+        };
+        let (threads, most) =
+            self.plan(context, context.threads, most, |rows| bytes(rows, k, columns.min(SEGMENT)), places)?;
+        let panels = panels(rows, most, threads);
+        let (spares, negated) = (Spares::new(), self.order().negated());
+        let make = || self.tiles(most, negated, centre.as_deref(), context.isa);
         for begin in (0..columns).step_by(SEGMENT) {
             let segment = begin..columns.min(begin + SEGMENT);
-            let parts = if panels.len() >= context.threads { 1 } else { 4 * context.threads };
-            let parts = parts.min(segment.len().div_ceil(4 * super::kernel::BLOCK));
+            let parts = parts_of(threads, panels.len(), segment.len());
             if parts == 1 {
                 let mut tasks = Vec::new();
                 let (mut scores, mut indices) = (&mut *scores, &mut *indices);
@@ -50,23 +60,26 @@ impl Search<'_> {
                     tasks.push((panel.clone(), own_scores, own_indices));
                 }
                 let task = |(panel, scores, indices): (Range<usize>, &mut [f64], &mut [i64])| {
-                    self.search(k, panel, segment.clone(), centre.as_deref(), scores, indices, context)
+                    spares.with(make, |tiles| self.search(k, panel, segment.clone(), tiles, scores, indices, context))
                 };
-                context.map(context.threads, tasks, task)?.into_iter().collect::<Result<()>>()?;
+                context.map(threads, tasks, task)?.into_iter().collect::<Result<()>>()?;
                 continue;
             }
             // Few rows: threads share y instead, each with places of its own.
             let cut = |i: usize| segment.start + segment.len() * i / parts;
             let tasks = (0..parts).map(|i| (cut(i)..cut(i + 1), scores.to_vec(), indices.to_vec())).collect();
             let task = |(part, mut scores, mut indices): (Range<usize>, Vec<f64>, Vec<i64>)| {
-                for panel in &panels {
-                    let places = panel.start * k..panel.end * k;
-                    let (scores, indices) = (&mut scores[places.clone()], &mut indices[places]);
-                    self.search(k, panel.clone(), part.clone(), centre.as_deref(), scores, indices, context)?;
-                }
+                spares.with(make, |tiles| {
+                    for panel in &panels {
+                        let places = panel.start * k..panel.end * k;
+                        let (scores, indices) = (&mut scores[places.clone()], &mut indices[places]);
+                        self.search(k, panel.clone(), part.clone(), tiles, scores, indices, context)?;
+                    }
+                    Ok(())
+                })?;
                 Ok((part, scores, indices))
             };
-            for found in context.map(context.threads, tasks, task)? {
+            for found in context.map(threads, tasks, task)? {
                 let (part, found_scores, found_indices) = found?;
                 self.merge(k, part, (scores, indices), (&found_scores, &found_indices));
             }
@@ -97,14 +110,14 @@ impl Search<'_> {
         k: usize,
         panel: Range<usize>,
         y: Range<usize>,
-        centre: Option<&[f32]>,
+        tiles: &mut Tiles,
         scores: &mut [f64],
         indices: &mut [i64],
         context: &Context,
     ) -> Result<()> {
         let (order, exact) = (self.order(), Exact::new(self.metric, self.x, self.y, context.isa));
-        let mut consumer = TopK(Selection::new(order, self.admit, panel.start, k, exact, scores, indices));
-        self.sweep(panel, y, order.negated(), true, centre, &mut consumer, context)?;
+        let mut consumer = TopK(Selection::new(order, self.admit, panel.start, k, y.len(), exact, scores, indices));
+        tiles.sweep(panel, y, true, &mut consumer, context)?;
         consumer.0.finish();
         Ok(())
     }
