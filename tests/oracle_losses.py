@@ -30,10 +30,10 @@ def nothing(n):
     return Loss(LONG(0), LONG(0), LONG(0), np.zeros(n, LONG), np.zeros(n, LONG))
 
 
-def undefined(norm, uppers, kept):
-    """The loss of a list with a NaN score; items that are ignored have gradient 0 all the same."""
+def undefined(kept):
+    """The loss of a list with a NaN score, whatever else it lacks; items that are ignored have gradient 0."""
     grad = np.where(kept, LONG(np.nan), LONG(0))
-    return Loss(LONG(np.nan), norm, uppers, grad, grad)
+    return Loss(LONG(np.nan), LONG(1), LONG(1), grad, grad)
 
 
 def long(values):
@@ -65,28 +65,46 @@ def softplus(z):
         return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
 
 
+def logistic(z):
+    """Softplus(-z) and its slope, of one exponential."""
+    with np.errstate(under="ignore"):
+        e = np.exp(-np.abs(z))
+    return np.maximum(-z, 0) + np.log1p(e), -np.where(z >= 0, e, LONG(1)) / (1 + e)
+
+
+def sigmoid(z):
+    """Sigma(-z) and its slope, of one exponential."""
+    with np.errstate(under="ignore"):
+        e = np.exp(-np.abs(z))
+    return np.where(z >= 0, e, LONG(1)) / (1 + e), -e / (1 + e) ** 2
+
+
 def exponential(z):
     with np.errstate(over="ignore", under="ignore"):
         return np.exp(-z)
 
 
 def barrier(z, m, s):
-    """max(-s(m + z) + m, s(z - m), m - z); at a kink between a falling and the rising piece the slope is 0."""
+    """max(-s(m + z) + m, s(z - m), m - z); at a kink between a falling and the rising piece the slope is 0.
+
+    Infinite z have the slopes of the outermost pieces.
+    """
     pieces = np.stack([-s * (m + z) + m, s * (z - m), m - z])
     slopes = np.stack([np.full_like(z, -s), np.full_like(z, s), np.full_like(z, -1)])
     best = pieces.max(axis=0)
     low = np.where(pieces == best, slopes, np.inf).min(axis=0)
     high = np.where(pieces == best, slopes, -np.inf).max(axis=0)
-    return best, np.where(low * high < 0, LONG(0), high)
+    inner = np.where(low * high < 0, LONG(0), high)
+    return best, np.where(np.isinf(z), np.sign(z) * s, inner)
 
 
 SURROGATES = {  # z, margin, slope -> phi(z), phi'(z)
-    "logistic": lambda z, m, s: (softplus(-z), -sigma(-z)),
+    "logistic": lambda z, m, s: logistic(z),
     "hinge": lambda z, m, s: (np.maximum(m - z, 0), -(z < m).astype(LONG)),
     "squared_hinge": lambda z, m, s: (np.maximum(m - z, 0) ** 2, -2 * np.maximum(m - z, 0)),
     "square": lambda z, m, s: ((m - z) ** 2, -2 * (m - z)),
     "exponential": lambda z, m, s: (exponential(z), -exponential(z)),
-    "sigmoid": lambda z, m, s: (sigma(-z), -sigma(z) * sigma(-z)),
+    "sigmoid": lambda z, m, s: sigmoid(z),
     "barrier": barrier,
 }
 
@@ -99,6 +117,8 @@ def pair_loss(scores, relevance, weights=None, *, surrogate="logistic", temperat
     scores, relevance = long(scores), long(relevance)
     weights = np.ones(len(scores), LONG) if weights is None else long(weights)
     kept = ~np.isnan(relevance)
+    if np.isnan(scores[kept]).any():
+        return undefined(kept)
     total, norm, uppers, grad, size = nothing(len(scores))
     for level in np.unique(relevance[kept]):
         up, low = np.flatnonzero(relevance == level), np.flatnonzero(relevance < level)
@@ -113,8 +133,6 @@ def pair_loss(scores, relevance, weights=None, *, surrogate="logistic", temperat
         grad[low] -= rise.sum(axis=0)
         size[up] += np.abs(rise).sum(axis=1)
         size[low] += np.abs(rise).sum(axis=0)
-    if norm > 0 and np.isnan(scores[kept]).any():
-        return undefined(norm, uppers, kept)
     return Loss(total, norm, uppers, grad, size)
 
 
@@ -161,10 +179,10 @@ def lambda_loss(scores, relevance, *, scheme="ndcg", ranks=None, sigma_=1, cut=N
     kept = np.flatnonzero(~np.isnan(gains))
     s, g = scores[kept], gains[kept]
     pairs = g[:, None] > g[None, :]
+    if np.isnan(s).any():
+        return undefined(~np.isnan(gains))
     if not pairs.any():
         return result
-    if np.isnan(s).any():
-        return undefined(LONG(pairs.sum()), LONG(0), ~np.isnan(gains))
     r = descending_ranks(s) if ranks is None else long(ranks)[kept]
     weight = np.where(pairs, swap_weights(g, r, scheme, cut, mu), 0)
     z = LONG(sigma_) * differences(s, s)
@@ -185,11 +203,11 @@ def plackett_luce(scores, relevance, *, ties="average", top_k=None):
     result = nothing(len(scores))
     kept = np.flatnonzero(~np.isnan(relevance))
     order = kept[np.argsort(-relevance[kept], kind="stable")]
+    if np.isnan(scores[order]).any():
+        return undefined(~np.isnan(relevance))
     if len(order) < 2:
         return result
     steps = order[: top_k or None]
-    if np.isnan(scores[order]).any():
-        return undefined(LONG(len(steps)), LONG(0), ~np.isnan(relevance))
     total = LONG(0)
     for step, chosen in enumerate(steps):
         lower, tied = relevance < relevance[chosen], relevance == relevance[chosen]
@@ -218,8 +236,8 @@ def softmax(values):
 
 
 def log_softmax(values):
-    with np.errstate(divide="ignore", over="ignore"):
-        return np.array([-np.log(np.exp(differences(values, values[[i]])[:, 0]).sum()) for i in range(len(values))])
+    shifted = differences(values, np.array([values.max()]))[:, 0]
+    return shifted - np.log(np.exp(shifted).sum())
 
 
 def cross_entropy(scores, targets, *, target="softmax", temperature=1):
@@ -228,11 +246,11 @@ def cross_entropy(scores, targets, *, target="softmax", temperature=1):
     result = nothing(len(scores))
     kept = np.flatnonzero(~np.isnan(targets))
     s, t = scores[kept], targets[kept]
+    if np.isnan(s).any():
+        return undefined(~np.isnan(targets))
     if len(kept) == 0 or (target == "raw" and t.sum() == 0):
         return result
     p = softmax(t / LONG(temperature)) if target == "softmax" else t
-    if np.isnan(s).any():
-        return undefined(LONG(1), LONG(0), ~np.isnan(targets))
     result.grad[kept] = (p.sum() * softmax(s) - p) / LONG(temperature)
     result.size[kept] = (p.sum() * softmax(s) + p) / LONG(temperature)
     return result._replace(total=times(p, -log_softmax(s)).sum(), norm=LONG(1))

@@ -53,7 +53,7 @@ def smooth_ap(scores, labels, *, temperature=0.01):
     if not positive.any():
         return nothing(len(scores))
     if np.isnan(scores).any():
-        return undefined(LONG(1), LONG(0), np.ones(len(scores), bool))
+        return undefined(np.ones(len(scores), bool))
     above = sigma(differences(scores, scores).T / LONG(temperature))
     np.fill_diagonal(above, 1)
     own, every = above[:, positive].sum(axis=1), above.sum(axis=1)
@@ -74,7 +74,7 @@ def approx_ndcg(scores, relevance, *, temperature=0.1, cut=None, gain="exponenti
     if len(kept) == 0 or ideal_dcg(g) == 0:
         return result
     if np.isnan(s).any():
-        return undefined(LONG(1), LONG(0), ~np.isnan(gains))
+        return undefined(~np.isnan(gains))
     g = g / ideal_dcg(g, cut) * (descending_ranks(s) <= (cut or np.inf))
     ranks, jacob = soft_rank(s, temperature), jacobian(s, temperature)
     fall = g / (np.log(LONG(2)) * (1 + ranks) * np.log2(1 + ranks) ** 2)
@@ -88,7 +88,7 @@ def approx_mrr(scores, labels, *, temperature=0.1, relevant="first"):
     if not positive.any():
         return nothing(len(scores))
     if np.isnan(scores).any():
-        return undefined(LONG(1), LONG(0), np.ones(len(scores), bool))
+        return undefined(np.ones(len(scores), bool))
     if relevant == "first":
         positive = np.arange(len(scores)) == np.flatnonzero(positive)[np.argmax(scores[positive])]
     share = positive / LONG(positive.sum())
@@ -106,7 +106,7 @@ def fast_ap(scores, labels, *, bins=10, low=-1.0, high=1.0):
     if not positive.any():
         return nothing(len(scores))
     if np.isnan(scores).any():
-        return undefined(LONG(1), LONG(0), np.ones(len(scores), bool))
+        return undefined(np.ones(len(scores), bool))
     width = (LONG(high) - LONG(low)) / bins
     away = np.clip(scores, LONG(low), LONG(high))[:, None] - (LONG(high) - width * np.arange(bins + 1))[None, :]
     height = np.maximum(1 - np.abs(away) / width, 0)

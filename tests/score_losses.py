@@ -156,11 +156,24 @@ def assert_close(found, wanted, size, rtol=RTOL, about="", floor=FLOOR):
         right = (found == wanted) | (np.isnan(found) & np.isnan(wanted))
         right |= np.isfinite(wanted) & (np.abs(found - wanted) <= rtol * size + floor)
     if not right.all():
-        worst = int(np.argmax(~right))
         with np.errstate(invalid="ignore", divide="ignore"):
-            error = np.abs(found - wanted) / size
-        message = f"{(~right).sum()} of {len(right)} wrong, first at {worst}: {found[worst]!r} for {wanted[worst]!r}"
-        raise AssertionError(f"{about}: {message}; worst error {np.nanmax(error):.2e} of {rtol:.0e}")
+            error = np.where(right, 0, np.nan_to_num(np.abs(found - wanted) / size, nan=np.inf))
+        worst = int(error.argmax())
+        message = (
+            f"{(~right).sum()} of {len(right)} wrong, the worst at {worst}: {found[worst]!r} for {wanted[worst]!r}"
+        )
+        raise AssertionError(f"{about}: {message}; error {error[worst]:.2e} for {rtol:.0e}")
+
+
+def assert_gradient(found, wanted, size, given, rtol=RTOL, about=""):
+    """A gradient of the shape and dtype of what was given, rounded to that dtype."""
+    assert found.shape == given.shape, about
+    assert found.dtype == grad_dtype(given), (about, found.dtype)
+    rounding, least = precision(found.dtype)
+    rounding = 0 if found.dtype == np.float64 else rounding
+    if found.dtype == np.float16:  # what it has for larger numbers is infinity
+        wanted = np.where(np.abs(wanted) > np.finfo(np.float16).max, np.copysign(np.inf, wanted), wanted)
+    assert_close(found.ravel(), wanted.ravel(), size.ravel(), rtol + rounding, about, max(FLOOR, least))
 
 
 def assert_loss(result, wanted, scores, rtol=RTOL, about="", unit=0.0):
@@ -173,10 +186,22 @@ def assert_loss(result, wanted, scores, rtol=RTOL, about="", unit=0.0):
         assert type(value) is np.float64, (about, type(value))
     assert_close(value, total, np.maximum(np.abs(total), unit), rtol, f"{about} value")
     assert type(grads)._fields == ("scores",), about
-    assert grads.scores.shape == scores.shape, about
-    assert grads.scores.dtype == grad_dtype(scores), (about, grads.scores.dtype)
-    rounding, least = precision(grads.scores.dtype)
-    rounding = 0 if grads.scores.dtype == np.float64 else rounding
-    bound = float(np.finfo(np.float16).max) if grads.scores.dtype == np.float16 else np.inf
-    clipped = np.where(np.abs(grad) > bound, np.copysign(np.inf, grad), grad)
-    assert_close(grads.scores, clipped, size, rtol + rounding, f"{about} gradient", max(FLOOR, least))
+    assert_gradient(grads.scores, grad, size, scores, rtol, f"{about} gradient")
+
+
+def assert_engines_agree(found, about=""):
+    """The same bits for every number of threads; from one instruction-set level to another, rounding.
+
+    ``found[level, threads]`` are the arrays of a call.
+    """
+    first = {}
+    for (level, threads), arrays in found.items():
+        bits = [np.asarray(a).tobytes() for a in arrays]
+        assert bits == [np.asarray(a).tobytes() for a in first.setdefault(level, arrays)], (about, level, threads)
+    reference = first[min(first)]
+    for level, arrays in first.items():
+        for own, other in zip(arrays, reference, strict=True):
+            own, other = np.asarray(own), np.asarray(other)
+            most = max(4e-15, precision(own.dtype)[0]) if own.dtype != np.float64 else 4e-15
+            scale = np.abs(other).max(initial=0, where=np.isfinite(other))
+            np.testing.assert_allclose(own, other, rtol=0, atol=most * scale, err_msg=f"{about} {level}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import fastpair
 import helpers
+import loss_signatures
 import numpy as np
 import pytest
 
@@ -34,9 +35,6 @@ PAIRS = [
     ("progress", False),
 ]
 COVARIANCES = [("covariance", None), ("inverse_covariance", None)]
-LISTS = [("groups", None), ("offsets", None)]
-REDUCED = [("on_empty", "skip"), ("reduction", "mean"), ("return_grad", False), ("grad_output", None)]
-PENALTY = [("kl", None), ("beta", 1e3), ("delta", 1e-4), ("pos_label", None)]
 SIGNATURES = {
     "auc": [
         ("scores", NO),
@@ -157,142 +155,13 @@ SIGNATURES = {
         ("dustbin", None),
         ("return_potentials", False),
     ],
-    "losses.cosent": [("scores", NO), ("targets", NO), "*", *LISTS, ("scale", 20.0), ("weights", None), *REDUCED],
-    "losses.pearson": [("scores", NO), ("targets", NO), "*", *LISTS, ("weights", None), *REDUCED],
-    "losses.rank_kl": [
-        ("scores", NO),
-        ("targets", NO),
-        "*",
-        *LISTS,
-        ("temperature", 0.05),
-        ("weights", None),
-        ("normalizer", "sum"),
-        *REDUCED,
-    ],
-    "losses.pro_rank": [
-        ("scores", NO),
-        ("targets", NO),
-        "*",
-        *LISTS,
-        ("temperature", 0.05),
-        ("weights", None),
-        ("normalizer", "groups"),
-        *REDUCED,
-    ],
-    "losses.comp_sum": [
-        ("similarities", NO),
-        ("positives", None),
-        "*",
-        ("tau", 1.0),
-        ("ignore", None),
-        ("adversarial", None),
-        ("nu", 1.0),
-        ("weights", None),
-        *REDUCED,
-    ],
-    "losses.z_loss": [
-        ("similarities", NO),
-        ("positives", None),
-        "*",
-        ("a", 1.0),
-        ("b", 1.0),
-        ("ignore", None),
-        ("weights", None),
-        *REDUCED,
-    ],
-    "losses.lag_margin_ranking": [
-        ("scores", NO),
-        ("relevance", None),
-        "*",
-        *LISTS,
-        ("margin", 0.001),
-        ("gold", None),
-        ("gold_margin", 0.0),
-        ("gold_weight", 1.0),
-        ("weights", None),
-        *REDUCED,
-    ],
-    "losses.disco": [
-        ("scores", NO),
-        ("labels", NO),
-        "*",
-        *LISTS,
-        ("temperature", 10.0),
-        ("positive_weights", None),
-        *PENALTY,
-        ("weights", None),
-        *REDUCED,
-    ],
-    "losses.drpo": [
-        ("scores", NO),
-        ("labels", NO),
-        ("lengths", NO),
-        "*",
-        *LISTS,
-        ("temperature", 10.0),
-        ("length_temperature", 0.1),
-        ("max_length", None),
-        *PENALTY,
-        ("weights", None),
-        *REDUCED,
-    ],
-    "losses.soft_confusion": [
-        ("scores", NO),
-        ("labels", NO),
-        "*",
-        *LISTS,
-        ("metric", "f_beta"),
-        ("beta", 1.0),
-        ("sharpness", 73.0),
-        ("from_logits", True),
-        ("zero_division", 0.0),
-        ("pos_label", None),
-        ("weights", None),
-        *REDUCED,
-    ],
-    "losses.dice": [
-        ("scores", NO),
-        ("labels", NO),
-        "*",
-        *LISTS,
-        ("alpha", 0.0),
-        ("smooth", 1e-4),
-        ("squared", False),
-        ("hard_ratio", None),
-        ("from_logits", True),
-        ("pos_label", None),
-        ("weights", None),
-        *REDUCED,
-    ],
-    "losses.tversky": [
-        ("scores", NO),
-        ("labels", NO),
-        "*",
-        *LISTS,
-        ("alpha", 0.5),
-        ("beta", 0.5),
-        ("smooth", 1e-4),
-        ("from_logits", True),
-        ("pos_label", None),
-        ("weights", None),
-        *REDUCED,
-    ],
-    "losses.bpo": [("scores", NO), ("labels", NO), "*", ("pos_label", None), ("weights", None), *REDUCED],
-    "losses.nbpo": [
-        ("scores", NO),
-        ("labels", NO),
-        "*",
-        ("flip_rate", NO),
-        ("pos_label", None),
-        ("weights", None),
-        *REDUCED,
-    ],
+    **loss_signatures.SIGNATURES,
 }
 CLASSES = {"Corpus": ("topk", "radius", "count"), "TopkState": ("update", "merge", "result")}
 PUBLIC = {
     *("auc", "gauc", "show_config", "set_num_threads", "get_num_threads"),
     *("topk", "radius", "pairwise", *CLASSES, "similarity"),
-    *("UndefinedMetricWarning", "__version__", "metrics", "errors"),
+    *("UndefinedMetricWarning", "__version__", "metrics", "errors", "losses"),
 }
 SECTIONS = ("Parameters", "Returns", "Raises", "Notes", "References", "Examples")
 PACKAGE = Path(fastpair.__file__).parent
@@ -331,8 +200,15 @@ def test_the_namespace_holds_the_same_functions():
     assert issubclass(fastpair.UndefinedMetricWarning, UserWarning)
     for name in ("topk", "radius", "pairwise", *CLASSES):
         assert public(name) is public(f"similarity.{name}")
-    for namespace in (fastpair.metrics, fastpair.similarity):
+    assert fastpair.losses.list_mle is fastpair.losses.plackett_luce
+    for namespace in (fastpair.losses, fastpair.metrics, fastpair.similarity):
         assert [name for name in namespace.__all__ if not hasattr(namespace, name)] == []
+
+
+def test_every_loss_has_its_signature_here():
+    tuples = {name for name in fastpair.losses.__all__ if f"losses.{name}" in NAMED_TUPLES}
+    named = {name.removeprefix("losses.") for name in SIGNATURES if name.startswith("losses.")}
+    assert set(fastpair.losses.__all__) == named | tuples | {"list_mle"}
 
 
 NAMED_TUPLES = {
@@ -344,9 +220,7 @@ NAMED_TUPLES = {
     "similarity.TopK": ("scores", "indices"),
     "similarity.RadiusHits": ("indptr", "indices", "scores"),
     "similarity.SinkhornPlan": ("plan", "u", "v"),
-    "losses.CompSumGrads": ("similarities", "adversarial"),
-    "losses.DiscoGrads": ("scores", "kl"),
-    "losses.LagMarginGrads": ("scores", "gold"),
+    **loss_signatures.NAMED_TUPLES,
 }
 
 
@@ -440,6 +314,8 @@ def test_importing_and_calling_load_no_heavy_package():
         fastpair.similarity.reduce(np.eye(3), op="logsumexp")
         fastpair.similarity.late_interaction(np.ones((1, 2, 3)), np.ones((2, 2, 3)))
         fastpair.metrics.pair_auc(np.eye(3), [0, 0, 1])
+        fastpair.losses.mann_whitney([0.1, 0.4], [0, 1], return_grad=True)
+        fastpair.losses.smooth_ap([0.1, 0.4], [0, 1], groups=["a", "a"])
         print("loaded:", *sorted({name.split(".")[0] for name in sys.modules}))
         """
     )

@@ -153,7 +153,7 @@ class TestCosent:
     def test_many_items(self, rng):
         n = 700
         scores, targets = rng.normal(size=n), rng.integers(0, 40, n)
-        for sizes in ([n], [300, 0, 400], [7] * 100):
+        for sizes in ([n], [300, 0, 400], [7] * 100, [5, 257, 0, 1, 256, 90, 91]):
             offsets = np.concatenate([[0], np.cumsum(sizes)])
             expected = [cosent(scores[a:b], targets[a:b]) for a, b in pairwise(offsets)]
             found = losses.cosent(scores, targets, offsets=offsets, reduction="none")

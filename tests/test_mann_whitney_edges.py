@@ -8,7 +8,7 @@ import numpy as np
 import oracle_losses as oracle
 import pytest
 from fastpair import losses
-from score_losses import assert_close, assert_loss
+from score_losses import assert_close, assert_engines_agree, assert_loss
 
 INF = np.inf
 SURROGATES = tuple(oracle.SURROGATES)
@@ -129,17 +129,17 @@ def by_values(pos, neg, surrogate):
 @pytest.mark.parametrize("surrogate", SURROGATES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_long_input_of_few_values(surrogate, dtype):
-    """A hundred million pairs of 60 x 60 different differences: as accurate, and the same bits on every engine."""
+    """A thousand million pairs of 60 x 60 different differences: as accurate, on every engine."""
     rng = cases.generator("long")
     pos = (rng.integers(0, 60, 20_000) / 4 - 5).astype(dtype)
     neg = (rng.integers(0, 60, 50_000) / 4 - 7).astype(dtype)
     loss, by_pos, by_neg = by_values(pos, neg, surrogate)
-    bits = set()
-    for _, threads in helpers.engines():
-        options = {"surrogate": surrogate, "normalizer": "sum", "return_grad": True, "num_threads": threads}
+    engines = {}
+    for engine in helpers.engines():
+        options = {"surrogate": surrogate, "normalizer": "sum", "return_grad": True, "num_threads": engine[1]}
         value, grads = losses.mann_whitney(pos=pos, neg=neg, **options)
-        bits.add((helpers.bits(value), grads.pos.tobytes(), grads.neg.tobytes()))
-    assert len(bits) == 1
+        engines[engine] = value, grads.pos, grads.neg
+    assert_engines_agree(engines)
     assert_close(value, loss.total, loss.total)
     rtol = 1e-12 if dtype == "float64" else 2e-7
     for found, wanted, values in ((grads.pos, by_pos, pos), (grads.neg, by_neg, neg)):
@@ -149,12 +149,14 @@ def test_long_input_of_few_values(surrogate, dtype):
 
 @pytest.mark.parametrize("surrogate", SURROGATES)
 @pytest.mark.parametrize("pattern", ["normal", "heavy_tail", "near_one", "constant", "wide", "descending"])
-def test_long_input_gives_the_same_bits(surrogate, pattern):
+def test_long_input_is_the_same_for_every_engine(surrogate, pattern):
     scores, positive = cases.make(pattern, "float64", 60_000)
-    bits = set()
-    for _, threads in helpers.engines():
-        options = {"surrogate": surrogate, "return_grad": True, "num_threads": threads}
+    engines = {}
+    for engine in helpers.engines():
+        options = {"surrogate": surrogate, "return_grad": True, "num_threads": engine[1]}
         value, grads = losses.mann_whitney(scores, positive, **options)
-        bits.add((helpers.bits(value), grads.scores.tobytes()))
-        assert abs(grads.scores.sum()) <= 1e-11 * np.abs(grads.scores).sum()
-    assert len(bits) == 1
+        engines[engine] = value, grads.scores
+        if np.isfinite(grads.scores).all():
+            terms = np.abs(grads.scores).sum() + (surrogate == "square") * np.abs(scores).max()
+            assert abs(grads.scores.sum()) <= 1e-11 * terms
+    assert_engines_agree(engines)

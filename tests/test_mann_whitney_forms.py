@@ -7,7 +7,7 @@ import oracle_losses as oracle
 import pytest
 from fastpair import losses
 from layouts import LAYOUTS
-from score_losses import assert_close, grad_dtype, precision
+from score_losses import assert_close, assert_gradient
 
 SURROGATES = tuple(oracle.SURROGATES)
 
@@ -27,11 +27,7 @@ def assert_pair(found, loss, pos, neg, scale=1, about=""):
     assert type(grads)._fields == ("pos", "neg")
     assert_close(value, loss.total * scale, loss.total * scale, about=about)
     for own, given, part in ((grads.pos, pos, slice(len(pos))), (grads.neg, neg, slice(len(pos), None))):
-        assert own.dtype == grad_dtype(given), about
-        rounding, least = precision(own.dtype)
-        rounding = 0 if own.dtype == np.float64 else rounding
-        bound = {"rtol": 1e-12 + rounding, "floor": max(1e-300, least)}
-        assert_close(own, loss.grad[part] * scale, loss.size[part] * scale, about=about, **bound)
+        assert_gradient(own, loss.grad[part] * scale, loss.size[part] * scale, given, about=about)
 
 
 @pytest.mark.parametrize("surrogate", SURROGATES)
@@ -162,9 +158,7 @@ def test_a_matrix_of_any_dtype_and_layout(dtype):
             similarities=view(similarities), positives=view(mask), scope="row", return_grad=True
         )
         assert_close(found, value, value)
-        assert grads.similarities.dtype == grad_dtype(similarities)
-        rounding, least = precision(grads.similarities.dtype)
-        assert_close(grads.similarities.ravel(), grad, size, rounding + 1e-12, floor=least)
+        assert_gradient(grads.similarities, grad, size, similarities)
         expected = helpers.bits(found) if expected is None else expected
         assert helpers.bits(found) == expected
 

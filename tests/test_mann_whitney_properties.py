@@ -8,7 +8,7 @@ import oracle_losses as oracle
 import pytest
 import strategies
 from fastpair import losses
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from score_losses import assert_close
 
@@ -30,12 +30,11 @@ def rows(draw, most=60, bound=400):
 @pytest.mark.parametrize("surrogate", SURROGATES)
 @given(row=strategies.rows(dtypes=("float32", "float64"), most=40, infinite=False), data=st.data())
 def test_equals_the_oracle(surrogate, row, data):
-    scores, positive = row
+    scores, positive = np.clip(row[0].astype(np.float64), -1e9, 1e9), row[1]
     weights = data.draw(st.none() | strategies.weights(len(scores)))
     loss = oracle.pair_loss(scores, positive, weights, surrogate=surrogate)
     options = {"surrogate": surrogate, "weights": weights, "normalizer": "sum", "return_grad": True}
-    value, grads = losses.mann_whitney(scores.astype(np.float64), positive, **options)
-    assume(np.abs(scores).max() < 1e150)  # squares
+    value, grads = losses.mann_whitney(scores, positive, **options)
     assert_close(value, loss.total, loss.total)
     if surrogate not in ("hinge", "barrier"):  # a kink may lie between two neighbouring floats
         assert_close(grads.scores, loss.grad, loss.size)

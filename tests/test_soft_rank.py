@@ -9,7 +9,7 @@ import pytest
 from fastpair import losses
 from layouts import LAYOUTS
 from pair_scores import DISTRIBUTIONS, draw
-from score_losses import SIZES, assert_close, grad_dtype, precision, sample
+from score_losses import SIZES, assert_close, assert_engines_agree, assert_gradient, sample
 
 
 def assert_ranks(scores, rows, temperature, rtol=1e-12, about="", **options):
@@ -26,17 +26,14 @@ def assert_ranks(scores, rows, temperature, rtol=1e-12, about="", **options):
     assert found.dtype == np.float64, about
     assert_close(found, wanted, np.abs(wanted), rtol, f"{about} ranks")
     back = losses.soft_rank_vjp(scores, upstream, **options)
-    assert back.dtype == grad_dtype(scores), about
-    rounding, least = precision(back.dtype)
-    rounding = 0 if back.dtype == np.float64 else rounding
-    assert_close(back, product, size, rtol + rounding, f"{about} product", max(least, 1e-300))
+    assert_gradient(back, product, size, scores, rtol, f"{about} product")
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
-@pytest.mark.parametrize("n", [4, 300, 1200])
+@pytest.mark.parametrize("n", [4, 200, 800])
 def test_distributions(name, n):
     scores, _ = draw(name, n // 4, n - n // 4)
-    for temperature in (1.0, 0.1) if n < 1000 else (1.0,):
+    for temperature in (1.0, 0.1) if n < 800 else (1.0,):
         assert_ranks(scores, [np.arange(n)], temperature, about=f"{temperature}")
     assert_ranks(scores, [np.arange(n)], 1.0, 1e-4, about="rtol 1e-4")
 
@@ -120,14 +117,14 @@ def test_the_product_is_a_central_difference(isa):
         np.testing.assert_allclose(back, numeric, atol=1e-7)
 
 
-def test_every_engine_gives_the_same_bits():
+def test_every_engine_agrees():
     scores = cases.generator("bits").standard_cauchy(40_000)
     upstream = cases.generator("more bits").normal(size=40_000)
     offsets = [0, 3, 100, 30_000, 40_000]
     for options in ({}, {"offsets": offsets}, {"rtol": 1e-5}):
-        bits = set()
-        for _, threads in helpers.engines():
-            found = losses.soft_rank(scores, num_threads=threads, **options)
-            back = losses.soft_rank_vjp(scores, upstream, num_threads=threads, **options)
-            bits.add((found.tobytes(), back.tobytes()))
-        assert len(bits) == 1
+        found = {}
+        for engine in helpers.engines():
+            ranked = losses.soft_rank(scores, num_threads=engine[1], **options)
+            back = losses.soft_rank_vjp(scores, upstream, num_threads=engine[1], **options)
+            found[engine] = ranked, back
+        assert_engines_agree(found)

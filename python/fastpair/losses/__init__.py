@@ -32,12 +32,13 @@ from fastpair.losses._disco import DiscoGrads, disco, drpo
 from fastpair.losses._fast_ap import fast_ap
 from fastpair.losses._graded import pearson, rank_kl
 from fastpair.losses._implicit import bpo, nbpo
+from fastpair.losses._ipw_pairwise import ipw_pairwise
 from fastpair.losses._lambda_rank import lambda_rank
 from fastpair.losses._lists import PairGrads, ScoreGrads
 from fastpair.losses._listwise import listnet, softmax
 from fastpair.losses._mann_whitney import SimilarityGrads, mann_whitney
 from fastpair.losses._overlap import dice, tversky
-from fastpair.losses._pairwise import ipw_pairwise, pairwise_hinge, ranknet
+from fastpair.losses._pairwise import pairwise_hinge, ranknet
 from fastpair.losses._plackett_luce import list_mle, plackett_luce
 from fastpair.losses._pro_rank import pro_rank
 from fastpair.losses._rank_list import rank_list

@@ -275,7 +275,8 @@ def drpo(
     how: dict[str, Any] = {"weights": weights, "on_empty": on_empty, "reduction": reduction}
     how |= {"groups": groups, "offsets": offsets, "pos_label": pos_label}
     how |= {"return_grad": return_grad, "grad_output": grad_output}
-    logs = -(sizes / longest) / heat
+    with np.errstate(over="ignore"):
+        logs = np.maximum(-(sizes / longest) / heat, -1e300)  # -inf would be no weight at all
     return _discriminate(values, labels, logs, temperature, (kl, beta, delta), **how)
 
 

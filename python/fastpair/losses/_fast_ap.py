@@ -22,10 +22,10 @@ def fast_ap(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
-    bins: SupportsIndex = 10,
-    range: tuple[float, float] = (-1.0, 1.0),
     groups: ArrayLike | None = None,
     offsets: ArrayLike | None = None,
+    bins: SupportsIndex = 10,
+    range: tuple[float, float] = (-1.0, 1.0),
     weights: ArrayLike | None = None,
     on_empty: OnEmpty = "skip",
     reduction: ReductionName = "mean",
@@ -42,14 +42,14 @@ def fast_ap(
         Real scores, the higher the better. Those outside of the range count as its ends, and have no gradient.
     labels : array_like, shape (n,)
         Two classes, as for `fastpair.auc`. NaN leaves the item out.
-    bins : int
-        How many steps the range is divided into, at least 1; there is one bin more, centred at their ends.
-    range : tuple of float
-        The lowest and the highest score, by default those of cosines.
     groups : array_like, shape (n,), optional
         Ids of lists (integers or strings, in any order). Without these and `offsets` all scores are one list.
     offsets : array_like of int, shape (g + 1,), optional
         The same for lists that are contiguous: list ``i`` is ``scores[offsets[i]:offsets[i + 1]]``.
+    bins : int
+        How many steps the range is divided into, at least 1; there is one bin more, centred at their ends.
+    range : tuple of float
+        The lowest and the highest score, by default those of cosines.
     weights : array_like, shape (g,), optional
         A weight for each list, finite and not negative.
     on_empty : {"skip", "zero", "error"}

@@ -8,7 +8,6 @@ import numpy.typing as npt
 from fastpair._array import ArrayLike
 from fastpair._embeddings import numbers
 from fastpair._labels import Label
-from fastpair.losses._aligned import sigmoid
 from fastpair.losses._items import parse_positives
 from fastpair.losses._lists import OnEmpty, ReductionName, ScoreGrads, in_dtype_of, parse_reduction
 
@@ -192,8 +191,7 @@ def _noisy(
     grad_output: ArrayLike | None,
 ) -> Any:
     values = numbers(scores, "scores", "dot")
-    observed = parse_positives(labels, values, pos_label).ravel()
-    rate = np.broadcast_to(_parse_rate(flip_rate, values), values.shape).ravel()
+    observed = parse_positives(labels, values, pos_label)
     reduce_pairs = parse_reduction(
         values.size,
         reduction=reduction,
@@ -202,30 +200,40 @@ def _noisy(
         return_grad=return_grad,
         grad_output=_flat(grad_output, values, "grad_output"),
     )
-    losses, gradient = _losses(values.astype(np.float64).ravel(), observed == 1, rate)
-    value, scale = reduce_pairs(losses, observed == observed)
+    losses, gradient = _losses(values.astype(np.float64), observed == 1, _parse_rate(flip_rate, values))
+    value, scale = reduce_pairs(losses.ravel(), (observed == observed).ravel())
     if reduction == "none":
         value = value.reshape(values.shape)
     if not reduce_pairs.return_grad:
         return value
-    gradient = np.where(scale == 0, 0.0, gradient * scale).reshape(values.shape)
+    scale = scale.reshape(values.shape)
+    gradient = np.where(scale == 0, 0.0, gradient * scale)
     return value, ScoreGrads(in_dtype_of(gradient, values))
 
 
 def _losses(scores: _Floats, observed: npt.NDArray[np.bool_], rate: _Floats) -> tuple[_Floats, _Floats]:
     """Return the loss of each pair and its gradient."""
-    kept = 1.0 - rate
+    low = scores <= 0
     with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
-        small, low = np.exp(-np.abs(scores)), scores <= 0
+        small = np.exp(-np.abs(scores))
+        tail = np.log1p(small)
+        liked = np.where(low, small, 1.0) / (1.0 + small)
+        disliked = np.where(low, 1.0, small) / (1.0 + small)
+        if not rate.any():
+            losses = np.maximum(np.where(observed, -scores, scores), 0.0) + tail
+            return losses, np.where(observed, -disliked, liked)
         # An unobserved item costs log(1 + kept e^s / (1 + rate e^s)), written with whichever of e^s and e^-s is small.
+        kept = 1.0 - rate
         odds = kept * np.where(low, small / (1.0 + rate * small), 1.0 / (small + rate))
         pull = kept * np.where(low, 1.0 / (1.0 + rate * small), small / (small + rate))
-        # Without a rate that form fails where e^-s vanishes; the 1 does not count there.
+        unobserved = np.log1p(odds)
+        # Where the rate is tiny that form fails if e^-s vanishes; the 1 does not count there.
         steep = ~low & (small + rate < 1e-290)
-        unobserved = np.where(steep, -np.logaddexp(-scores, np.log(rate)), np.log1p(odds))
-        pull[steep & (small == 0) & (rate == 0)] = 1.0
-        losses = np.where(observed, np.logaddexp(0.0, -scores) - np.log1p(-rate), unobserved)
-    return losses, np.where(observed, -sigmoid(-scores), sigmoid(scores) * pull)
+        if steep.any():
+            unobserved = np.where(steep, -np.logaddexp(-scores, np.log(rate)), unobserved)
+            pull[steep & (small + rate == 0)] = 1.0
+        losses = np.where(observed, np.maximum(-scores, 0.0) + tail - np.log1p(-rate), unobserved)
+    return losses, np.where(observed, -disliked, liked * pull)
 
 
 def _parse_rate(flip_rate: ArrayLike, scores: _Array) -> _Floats:

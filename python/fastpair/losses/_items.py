@@ -75,14 +75,16 @@ def parse_positives(labels: ArrayLike, scores: _Array, pos_label: Label | None) 
     if isinstance(pos_label, (str, bytes)):
         raise TypeError(f"pos_label={pos_label!r} is a string, but labels has dtype {array.dtype}; pass a number")
     values = array.astype(np.float64)
+    if array.dtype == np.bool_ and pos_label is None:
+        return values
     known = values == values
     if pos_label is None:
         strange = known & (values != 1) & (values != 0) & (values != -1)
         if not strange.any() and (values == -1).any():
             strange = values == 0  # -1/1 it is
     else:
-        others = values[known & (values != pos_label)]
-        strange = known & (values != pos_label) & (values != others[:1].sum())
+        other = known & (values != pos_label)
+        strange = other & (values != values[other][:1].sum())  # the first of the others, if there is one
     if strange.any():
         place = np.unravel_index(int(strange.argmax()), strange.shape)
         at = int(place[0]) if len(place) == 1 else tuple(map(int, place))

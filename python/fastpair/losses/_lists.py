@@ -45,6 +45,9 @@ _Floats: TypeAlias = npt.NDArray[np.float64]
 _Ints: TypeAlias = npt.NDArray[np.int64]
 _Bools: TypeAlias = npt.NDArray[np.bool_]
 
+MOST_PLACES = 256
+"""Scans step through lists of up to so many elements side by side, through longer ones one by one."""
+
 ReductionName: TypeAlias = Literal["mean", "sum", "none"]
 OnEmpty: TypeAlias = Literal["skip", "zero", "error"]
 
@@ -73,9 +76,11 @@ def check_number(
 ) -> float:
     """Return `value` as a finite float, larger than `above`, at least `least` and at most `most`."""
     try:
-        number = float(value)
+        number = float(value) if not isinstance(value, (str, bytes)) else None
     except (TypeError, ValueError):
-        raise TypeError(f"{argument} must be a number, not {value!r} ({type(value).__name__})") from None
+        number = None
+    if number is None:
+        raise TypeError(f"{argument} must be a number, not {value!r} ({type(value).__name__})")
     if not abs(number) < np.inf:
         raise ValueError(f"{argument} must be finite, not {value!r}")
     if number <= above:
@@ -204,13 +209,15 @@ class Lists:
             if self.count == 1:
                 result: _Floats = np.logaddexp.accumulate(values[::-1])[::-1]
                 return result
-            # Every element meets the one `step` behind it; the stretch it covers doubles in each round.
-            result, left, step = values.copy(), self.spread(self.offsets[1:]) - np.arange(len(values)), 1
-            longest = int(self.sizes.max(initial=0))
-            while step < longest:
-                reaches = np.flatnonzero(left > step)
-                result[reaches] = np.logaddexp(result[reaches], result[reaches + step])
-                step *= 2
+            # Long lists one by one, the others side by side from their ends: each element is touched once.
+            result, long = values.copy(), self.sizes > MOST_PLACES
+            for begin, end in zip(self.offsets[:-1][long].tolist(), self.offsets[1:][long].tolist(), strict=True):
+                result[begin:end] = np.logaddexp.accumulate(values[begin:end][::-1])[::-1]
+            order = np.argsort(-self.sizes[~long], kind="stable")
+            lengths, ends = self.sizes[~long][order], self.offsets[1:][~long][order]
+            for place in range(2, int(lengths.max(initial=0)) + 1):
+                reached = ends[: np.searchsorted(-lengths, -place, "right")] - place
+                result[reached] = np.logaddexp(result[reached], result[reached + 1])
         return result
 
     def prefix_logsumexp(self, values: _Floats) -> _Floats:

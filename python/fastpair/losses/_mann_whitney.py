@@ -6,25 +6,21 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair import _core
-from fastpair._array import ArrayLike, host_array
-from fastpair._embeddings import numbers
-from fastpair._labels import Label, parse_labels
+from fastpair._array import ArrayLike
+from fastpair._labels import Label
 from fastpair._validate import check_num_threads
 from fastpair.losses._lists import (
-    Lists,
     OnEmpty,
     PairGrads,
     ReductionName,
     ScoreGrads,
     check_choice,
-    check_not_negative,
     check_number,
     in_dtype_of,
-    parse_companion,
-    parse_lists,
     parse_reduction,
     parse_scores,
 )
+from fastpair.losses._pair_forms import pairs_of_classes, pairs_of_labels, pairs_of_matrix, parse_matrix
 from fastpair.losses._soft_rank import check_rtol
 
 __all__ = ["SimilarityGrads", "Surrogate", "check_surrogate", "mann_whitney"]
@@ -39,15 +35,6 @@ class SimilarityGrads(NamedTuple):
     """The gradient of a loss with respect to a matrix of scores, in its shape and dtype."""
 
     similarities: _Array
-
-
-class Pairs(NamedTuple):
-    """Scores in one dimension with their relevance: the pairs are those of a higher and a lower one in a list."""
-
-    scores: _Array
-    relevance: _Array
-    weights: _Array | None
-    lists: Lists
 
 
 def mann_whitney(
@@ -229,16 +216,13 @@ def mann_whitney(
         }
     )
     if by_matrix:
-        matrix = _matrix(similarities)
-        pairs = _pairs_of_matrix(matrix, positives, ignore, weights, scope)
+        matrix = parse_matrix(similarities)
+        pairs = pairs_of_matrix(matrix, positives, ignore, weights, scope)
     elif by_class:
         above, below = parse_scores(pos, "pos"), parse_scores(neg, "neg")  # type: ignore[arg-type]
-        pairs = _pairs_of_classes(above, below, weights)
+        pairs = pairs_of_classes(above, below, weights)
     else:
-        values = parse_scores(scores)  # type: ignore[arg-type]
-        relevance = _relevance(labels, values, pos_label, grades=groups is not None or offsets is not None)
-        own_weights = None if weights is None else _weights(parse_companion(weights, values, "weights"), "weights")
-        pairs = Pairs(values, relevance, own_weights, parse_lists(groups, offsets, len(values)))
+        pairs = pairs_of_labels(scores, labels, pos_label, weights, groups, offsets)
     how = parse_reduction(
         pairs.lists.count,
         reduction=reduction,
@@ -291,119 +275,3 @@ def _refuse_others(given: dict[str, tuple[Any, bool]]) -> None:
         if value is not None and not belongs:
             owner = "similarities=" if argument in ("positives", "ignore", "scope") else "scores with labels"
             raise TypeError(f"{argument} was given, but belongs to {owner} only; drop it")
-
-
-def _weights(weights: _Array, argument: str) -> _Array:
-    check_not_negative(weights, argument)
-    return weights
-
-
-def _relevance(labels: ArrayLike | None, scores: _Array, pos_label: Label | None, *, grades: bool) -> _Array:
-    """Return labels that only have to be compared: of each pair the larger is the positive.
-
-    Two numbers may be `grades` of which no more happened to appear.
-    """
-    if labels is None:
-        raise TypeError("labels is None; pass a label for each score")
-    array = host_array(labels, "labels")
-    if array.dtype.kind in "OTUS":
-        return parse_labels(array, scores, -1, pos_label)[0]
-    array = parse_companion(array, scores, "labels")
-    if not array.size or (pos_label is None and (grades or array.dtype == np.bool_)):
-        return array
-    low, high = np.fmin.reduce(array), np.fmax.reduce(array)
-    if pos_label is None and (not low < high or (high == 1 and low in (0, -1))):
-        return array  # one value or none, 0/1, -1/1, or grades between these
-    two = bool(((array == low) | (array == high) | (array != array)).all())
-    seen = f"{low} and {high}" if two else f"more than two values from {low} to {high}"
-    if pos_label is None:
-        if not two:
-            return array
-        raise ValueError(
-            f"labels holds {seen}, of which none is known to be positive; pass pos_label=, or call a loss that takes "
-            f"relevance, such as ranknet"
-        )
-    if not two or (low < high and pos_label not in (low, high)):
-        raise ValueError(f"pos_label={pos_label!r} needs labels of two values, one of them this; labels holds {seen}")
-    missing, positive = array != array, array == pos_label
-    return np.where(missing, np.float32(np.nan), positive.astype(np.float32)) if missing.any() else positive
-
-
-def _pairs_of_classes(above: _Array, below: _Array, weights: Any) -> Pairs:
-    """Return the scores of both classes one after the other."""
-    relevance = np.zeros(len(above) + len(below), np.bool_)
-    relevance[: len(above)] = True
-    own_weights = None
-    if weights is not None:
-        if not isinstance(weights, tuple) or len(weights) != 2:
-            raise TypeError(f"weights must be a tuple of those of pos and of neg, not {type(weights).__name__}")
-        own_weights = np.concatenate(
-            [
-                np.ones(len(scores)) if own is None else _weights(parse_companion(own, scores, argument), argument)
-                for own, scores, argument in zip(weights, (above, below), ("weights[0]", "weights[1]"), strict=True)
-            ]
-        )
-    scores = np.concatenate([above, below])
-    return Pairs(scores, relevance, own_weights, parse_lists(None, None, len(scores)))
-
-
-def _matrix(similarities: Any) -> _Array:
-    matrix = numbers(similarities, "similarities", "dot")
-    if matrix.ndim != 2:
-        raise ValueError(f"similarities has shape {matrix.shape}; pass two dimensions, such as queries and passages")
-    return matrix
-
-
-def _pairs_of_matrix(matrix: _Array, positives: Any, ignore: Any, weights: Any, scope: str) -> Pairs:
-    """Return the entries of a matrix row by row."""
-    positive = _positive_entries(positives, matrix.shape)
-    relevance = positive
-    if ignore is not None:
-        left_out = host_array(ignore, "ignore")
-        if left_out.dtype != np.bool_ or left_out.shape != matrix.shape:
-            raise ValueError(
-                f"ignore has dtype {left_out.dtype} and shape {left_out.shape}; pass bool of shape {matrix.shape}"
-            )
-        both = positive & left_out
-        if both.any():
-            row, column = (int(place) for place in np.unravel_index(both.argmax(), both.shape))
-            raise ValueError(f"the entry at row {row}, column {column} is in positives and in ignore; drop it from one")
-        relevance = positive.astype(np.float16)
-        relevance[left_out] = np.nan
-    own_weights = None
-    if weights is not None:
-        own_weights = numbers(weights, "weights", "dot")
-        if own_weights.shape != matrix.shape:
-            raise ValueError(f"weights has shape {own_weights.shape}; pass shape {matrix.shape}, one for each score")
-        own_weights = _weights(own_weights, "weights").reshape(-1)
-    rows, columns = matrix.shape
-    lists = parse_lists(None, None, matrix.size)
-    if scope == "row":
-        lists = Lists(np.arange(rows + 1, dtype=np.int64) * columns)
-    return Pairs(matrix.reshape(-1), relevance.reshape(-1), own_weights, lists)
-
-
-def _positive_entries(positives: Any, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """Return which entries of a matrix are positive."""
-    rows, columns = shape
-    own: _Array
-    if positives is None:
-        if rows > columns:
-            raise ValueError(f"similarities has shape {shape}, whose diagonal misses rows; pass positives=")
-        own = np.arange(rows)
-    else:
-        own = host_array(positives, "positives")
-        if own.dtype == np.bool_ and own.shape == shape:
-            return own
-        if own.shape != (rows,) or own.dtype.kind not in "iu":
-            raise ValueError(
-                f"positives has dtype {own.dtype} and shape {own.shape}; pass a column for each row, shape ({rows},), "
-                f"or a mask of bool, shape {shape}"
-            )
-        outside = (own < 0) | (own >= columns)
-        if outside.any():
-            row = int(outside.argmax())
-            raise ValueError(f"positives is {own[row]} at index {row}; columns are from 0 to {columns - 1}")
-    mask = np.zeros(shape, np.bool_)
-    mask[np.arange(rows), own] = True
-    return mask

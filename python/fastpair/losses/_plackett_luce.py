@@ -44,7 +44,7 @@ def plackett_luce(
     grad_output: ArrayLike | None = None,
     num_threads: SupportsIndex | None = None,
 ) -> Any:
-    r"""Compute the negative log-likelihood of the right order of each list in the Plackett-Luce model (ListMLE).
+    r"""Compute the negative log-likelihood of the right order of each list (Plackett-Luce, ListMLE).
 
     Parameters
     ----------

@@ -95,7 +95,7 @@ def rank_list(
     lower relevance than item i count; items of equal relevance follow each other by index. The weights of the skips are
     not published; here they are equal.
 
-    A NaN score makes its list NaN. Cost: a sort, and O(n) for each skip; O(n log n) with the tail. Memory: O(n).
+    A NaN score makes its list NaN. Cost: a sort, and O(n) for each skip. Memory: O(n).
 
     References
     ----------

@@ -163,6 +163,7 @@ class Rows(NamedTuple):
 
 
 def parse_rows(similarities: ArrayLike, positives: ArrayLike | None, ignore: ArrayLike | None) -> Rows:
+    """View a matrix, and find the target of each row and whether it counts."""
     scores = numbers(similarities, "similarities", "dot")
     if scores.ndim != 2:
         hint = "; a single row is similarities[None]" if scores.ndim == 1 else ""

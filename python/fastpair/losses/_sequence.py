@@ -24,6 +24,7 @@ from fastpair.losses._lists import (
 __all__ = ["LagMarginGrads", "lag_margin_ranking"]
 
 _Array: TypeAlias = npt.NDArray[Any]
+_Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 class LagMarginGrads(NamedTuple):
@@ -152,13 +153,7 @@ def lag_margin_ranking(
     lists = items.lists
     order = slice(None) if relevance is None else lists.descending(items.take(grades))
     ordered = items.take(values)[order]
-    losses, slopes = np.zeros(len(ordered)), np.zeros(len(ordered))
-    for lag, front, back, share in _lags(lists):
-        gaps = difference(ordered[back], ordered[front]) + lag * step
-        losses[front] += np.maximum(gaps, 0.0) * share
-        pull = np.where(gaps > 0, share, 0.0)
-        slopes[front] -= pull
-        slopes[back] += pull
+    losses, slopes = _lag_terms(lists, ordered, step)
     gold_slopes = np.zeros(lists.count)
     if best is not None:
         share = factor / lists.spread(lists.sizes)
@@ -181,20 +176,34 @@ def lag_margin_ranking(
     return value, LagMarginGrads(grads.scores, in_dtype_of(gold_slopes, parse_scores(gold, "gold")))  # type: ignore[arg-type]
 
 
+def _lag_terms(lists: Lists, scores: _Floats, margin: float) -> tuple[_Floats, _Floats]:
+    """Return what each item adds to the loss of its list by pairs with those behind it, and the gradient."""
+    table, pairs = scores, _lags(lists)
+    width = int(lists.sizes[0]) if lists.count else 0
+    if width and (lists.sizes == width).all():
+        # With places as rows, the pairs of a distance are two stretches of memory.
+        table = np.ascontiguousarray(scores.reshape(-1, width).T)
+        pairs = ((lag, np.s_[:-lag], np.s_[lag:], 1 / (width - lag)) for lag in range(1, width))
+    minus = np.subtract if np.isfinite(scores).all() else difference
+    terms, pulls = np.zeros(table.shape), np.zeros(table.shape)
+    for lag, front, back, share in pairs:
+        gaps = minus(table[back], table[front])
+        gaps += lag * margin
+        terms[front] += np.maximum(gaps, 0.0) * share
+        pull = (gaps > 0) * share
+        pulls[front] -= pull
+        pulls[back] += pull
+    return terms.T.ravel(), pulls.T.ravel()
+
+
 def _lags(lists: Lists) -> Iterator[tuple[int, Any, Any, Any]]:
     """Step through the distances of items in their lists.
 
     Yields the distance, the items that have another so far behind, these others, and one over the number of such pairs
     in the list, for each.
     """
-    if lists.count == 1:
-        size = int(lists.sizes[0])
-        for lag in range(1, size):
-            yield lag, slice(None, -lag), slice(lag, None), 1 / (size - lag)
-        return
     sizes, left = lists.spread(lists.sizes), lists.spread(lists.offsets[1:]) - np.arange(lists.offsets[-1])
-    front = np.flatnonzero(left > 1)
-    lag = 1
+    lag, front = 1, np.flatnonzero(left > 1)
     while len(front):
         yield lag, front, front + lag, 1 / (sizes[front] - lag)
         lag += 1

@@ -1,15 +1,12 @@
 """Ranking metrics on soft ranks: `smooth_ap`, `approx_ndcg` and `approx_mrr`, each one minus the metric of a list."""
 
-from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
+from typing import Any, Literal, SupportsIndex
 
 import numpy as np
-import numpy.typing as npt
 
-from fastpair import _core
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_count
 from fastpair._labels import Label
-from fastpair._validate import check_num_threads
 from fastpair.losses._items import parse_items, parse_positives
 from fastpair.losses._lambda_rank import Gain, gains_of, ideal_dcg, ranks_of
 from fastpair.losses._lists import (
@@ -17,45 +14,21 @@ from fastpair.losses._lists import (
     OnEmpty,
     ReductionName,
     check_choice,
-    check_number,
     parse_reduction,
     parse_scores,
 )
-from fastpair.losses._soft_rank import check_rtol
+from fastpair.losses._soft_rank import Ranker
 
 __all__ = ["approx_mrr", "approx_ndcg", "smooth_ap"]
-
-_Floats: TypeAlias = npt.NDArray[np.float64]
-
-
-class Ranker(NamedTuple):
-    """How ranks are made soft."""
-
-    temperature: float
-    rtol: float
-    num_threads: int | None
-
-    @classmethod
-    def parse(cls, temperature: float, rtol: float, num_threads: SupportsIndex | None) -> "Ranker":
-        """Check the options."""
-        return cls(check_number(temperature, "temperature", above=0), check_rtol(rtol), check_num_threads(num_threads))
-
-    def ranks(self, scores: _Floats, lists: Lists) -> _Floats:
-        """Return the rank of each score in its list; both are in list order."""
-        return _core.soft_rank(scores, lists.offsets, None, *self)
-
-    def pull(self, scores: _Floats, lists: Lists, upstream: _Floats) -> _Floats:
-        """Return the gradient with respect to the scores from that with respect to the ranks."""
-        return _core.soft_rank_vjp(scores, upstream, lists.offsets, None, *self)
 
 
 def smooth_ap(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
-    temperature: float = 0.01,
     groups: ArrayLike | None = None,
     offsets: ArrayLike | None = None,
+    temperature: float = 0.01,
     weights: ArrayLike | None = None,
     on_empty: OnEmpty = "skip",
     reduction: ReductionName = "mean",
@@ -73,12 +46,12 @@ def smooth_ap(
         Real scores, the higher the better.
     labels : array_like, shape (n,)
         Two classes, as for `fastpair.auc`. NaN leaves the item out.
-    temperature : float
-        What divides the differences of scores, positive.
     groups : array_like, shape (n,), optional
         Ids of lists (integers or strings, in any order). Without these and `offsets` all scores are one list.
     offsets : array_like of int, shape (g + 1,), optional
         The same for lists that are contiguous: list ``i`` is ``scores[offsets[i]:offsets[i + 1]]``.
+    temperature : float
+        What divides the differences of scores, positive.
     weights : array_like, shape (g,), optional
         A weight for each list, finite and not negative.
     on_empty : {"skip", "zero", "error"}
@@ -169,12 +142,12 @@ def approx_ndcg(
     scores: ArrayLike,
     relevance: ArrayLike,
     *,
+    groups: ArrayLike | None = None,
+    offsets: ArrayLike | None = None,
     temperature: float = 0.1,
     cut: SupportsIndex | None = None,
     gain: Gain = "exponential",
     compat: Literal["allrank"] | None = None,
-    groups: ArrayLike | None = None,
-    offsets: ArrayLike | None = None,
     weights: ArrayLike | None = None,
     on_empty: OnEmpty = "skip",
     reduction: ReductionName = "mean",
@@ -191,6 +164,10 @@ def approx_ndcg(
         Real scores, the higher the better.
     relevance : array_like, shape (n,)
         Grades of the items, not negative. NaN leaves the item out.
+    groups : array_like, shape (n,), optional
+        Ids of lists (integers or strings, in any order). Without these and `offsets` all scores are one list.
+    offsets : array_like of int, shape (g + 1,), optional
+        The same for lists that are contiguous: list ``i`` is ``scores[offsets[i]:offsets[i + 1]]``.
     temperature : float
         What divides the differences of scores, positive.
     cut : int, optional
@@ -200,10 +177,6 @@ def approx_ndcg(
     compat : {"allrank"}, optional
         Give the numbers of ``approxNDCGLoss`` of allRank: the negative NDCG at temperature 1, and the mean over all
         lists, those without relevance with 0.
-    groups : array_like, shape (n,), optional
-        Ids of lists (integers or strings, in any order). Without these and `offsets` all scores are one list.
-    offsets : array_like of int, shape (g + 1,), optional
-        The same for lists that are contiguous: list ``i`` is ``scores[offsets[i]:offsets[i + 1]]``.
     weights : array_like, shape (g,), optional
         A weight for each list, finite and not negative.
     on_empty : {"skip", "zero", "error"}
@@ -302,10 +275,10 @@ def approx_mrr(
     scores: ArrayLike,
     labels: ArrayLike,
     *,
-    temperature: float = 0.1,
-    relevant: Literal["first", "mean"] = "first",
     groups: ArrayLike | None = None,
     offsets: ArrayLike | None = None,
+    temperature: float = 0.1,
+    relevant: Literal["first", "mean"] = "first",
     weights: ArrayLike | None = None,
     on_empty: OnEmpty = "skip",
     reduction: ReductionName = "mean",
@@ -323,15 +296,15 @@ def approx_mrr(
         Real scores, the higher the better.
     labels : array_like, shape (n,)
         Two classes, as for `fastpair.auc`. NaN leaves the item out.
+    groups : array_like, shape (n,), optional
+        Ids of lists (integers or strings, in any order). Without these and `offsets` all scores are one list.
+    offsets : array_like of int, shape (g + 1,), optional
+        The same for lists that are contiguous: list ``i`` is ``scores[offsets[i]:offsets[i + 1]]``.
     temperature : float
         What divides the differences of scores, positive.
     relevant : {"first", "mean"}
         Of several positives in a list: only the one that scores highest counts (ties by index), or the mean of their
         reciprocal ranks.
-    groups : array_like, shape (n,), optional
-        Ids of lists (integers or strings, in any order). Without these and `offsets` all scores are one list.
-    offsets : array_like of int, shape (g + 1,), optional
-        The same for lists that are contiguous: list ``i`` is ``scores[offsets[i]:offsets[i + 1]]``.
     weights : array_like, shape (g,), optional
         A weight for each list, finite and not negative.
     on_empty : {"skip", "zero", "error"}

@@ -1,6 +1,6 @@
 """Ranks that are smooth functions of the scores: `soft_rank` and its vector-Jacobian product."""
 
-from typing import Any, SupportsIndex, TypeAlias
+from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -8,12 +8,33 @@ import numpy.typing as npt
 from fastpair import _core
 from fastpair._array import ArrayLike
 from fastpair._validate import check_num_threads
-from fastpair.losses._lists import check_number, in_dtype_of, parse_companion, parse_lists, parse_scores
+from fastpair.losses._lists import Lists, check_number, in_dtype_of, parse_companion, parse_lists, parse_scores
 
-__all__ = ["check_rtol", "soft_rank", "soft_rank_vjp"]
+__all__ = ["Ranker", "check_rtol", "soft_rank", "soft_rank_vjp"]
 
 _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+class Ranker(NamedTuple):
+    """How ranks are made soft."""
+
+    temperature: float
+    rtol: float
+    num_threads: int | None
+
+    @classmethod
+    def parse(cls, temperature: float, rtol: float, num_threads: SupportsIndex | None) -> "Ranker":
+        """Check the options."""
+        return cls(check_number(temperature, "temperature", above=0), check_rtol(rtol), check_num_threads(num_threads))
+
+    def ranks(self, scores: _Array, lists: Lists) -> _Floats:
+        """Return the rank of each score in its list."""
+        return _core.soft_rank(scores, lists.offsets, lists.rows, *self)
+
+    def pull(self, scores: _Array, lists: Lists, upstream: _Floats) -> _Floats:
+        """Return the gradient with respect to the scores from that with respect to the ranks."""
+        return _core.soft_rank_vjp(scores, upstream, lists.offsets, lists.rows, *self)
 
 
 def soft_rank(
@@ -88,9 +109,8 @@ def soft_rank(
     array([1.388, 2.612, 2.   ])
     """
     values = parse_scores(scores)
-    heat = check_number(temperature, "temperature", above=0)
-    lists = parse_lists(groups, offsets, len(values))
-    return _core.soft_rank(values, lists.offsets, lists.rows, heat, check_rtol(rtol), check_num_threads(num_threads))
+    ranker = Ranker.parse(temperature, rtol, num_threads)
+    return ranker.ranks(values, parse_lists(groups, offsets, len(values)))
 
 
 def soft_rank_vjp(
@@ -162,11 +182,8 @@ def soft_rank_vjp(
     """
     values = parse_scores(scores)
     onward = parse_companion(upstream, values, "upstream").astype(np.float64, copy=False)
-    heat = check_number(temperature, "temperature", above=0)
-    lists = parse_lists(groups, offsets, len(values))
-    slopes = _core.soft_rank_vjp(
-        *(values, onward, lists.offsets, lists.rows, heat, check_rtol(rtol), check_num_threads(num_threads)),
-    )
+    ranker = Ranker.parse(temperature, rtol, num_threads)
+    slopes = ranker.pull(values, parse_lists(groups, offsets, len(values)), onward)
     return in_dtype_of(slopes, values)
 
 

@@ -3,6 +3,7 @@
 //! Private. The Python package above it decides who owns the arrays and what the arguments mean; this crate only looks
 //! at memory ([`array`]), crosses the border ([`door`]) and has one file for each operation of the core.
 
+mod alloc;
 mod array;
 mod auc;
 mod dense;
@@ -20,6 +21,9 @@ use fastpair_core::pool;
 use numpy::{PyReadwriteArray1, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: alloc::Buffers = alloc::Buffers::new();
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {

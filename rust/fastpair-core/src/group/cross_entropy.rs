@@ -25,14 +25,15 @@ pub fn cross_entropy(
     super::run(&target, items, lists, gradient, context)
 }
 
-/// The softmax, and the logarithm of the sum of exponentials. The share of infinite scores is equal.
-fn softmax(scores: &[f64], context: &Context) -> (Vec<f64>, f64) {
+/// The softmax, the largest score, and the logarithm of the sum of exponentials relative to it. Infinite scores share
+/// alike.
+fn softmax(scores: &[f64], context: &Context) -> (Vec<f64>, f64, f64) {
     let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut shares = scores.to_vec();
     simd::call(context.isa, ExpOfDifferences { values: &mut shares, shifts: &vec![most; scores.len()] });
     let sum: f64 = shares.iter().sum();
     shares.iter_mut().for_each(|share| *share /= sum);
-    (shares, most + sum.ln())
+    (shares, most, sum.ln())
 }
 
 impl ListLoss for Target {
@@ -48,8 +49,8 @@ impl ListLoss for Target {
         if mass == 0.0 {
             return Ok(Term::default());
         }
-        let (shares, log_sum) = softmax(list.scores, context);
-        let surprise = |score: f64, share: f64| if log_sum.is_finite() { log_sum - score } else { -share.ln() };
+        let (shares, most, log_sum) = softmax(list.scores, context);
+        let surprise = |score: f64, share: f64| if most.is_finite() { (most - score) + log_sum } else { -share.ln() };
         let terms = targets.iter().zip(list.scores.iter().zip(&shares));
         // A target of 0 takes no part, whatever the score.
         let sum = terms.map(|(&t, (&score, &share))| if t == 0.0 { 0.0 } else { t * surprise(score, share) }).sum();

@@ -13,9 +13,10 @@ pub mod plackett_luce;
 pub mod soft_rank;
 mod sorted;
 
-use crate::column::Column;
+use crate::column::{Column, Dtype};
 use crate::error::{Error, Result};
 use crate::pool::Context;
+use crate::simd::{self, scan::FindRange};
 
 /// Items in lists: list `g` is the items `offsets[g] .. offsets[g + 1]` of `rows`, or of all items in their order.
 #[derive(Debug, Clone, Copy)]
@@ -187,80 +188,93 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn run(mut self, loss: &impl ListLoss, items: Items<'_>, lists: Lists<'_>, context: &Context) -> Result<()> {
-        let mut numbers = Numbers::default();
+        let mut buffers = Buffers::default();
         let begin = lists.offsets[self.first] as usize;
         for (i, term) in self.terms.iter_mut().enumerate() {
             context.check()?;
             let range = lists.range(self.first + i..self.first + i + 1);
-            numbers.read(items, lists.rows.map(|rows| &rows[range.clone()]), range.clone());
             let slopes = self.slopes.as_mut().map(|slopes| &mut slopes[range.start - begin..range.end - begin]);
-            *term = numbers.apply(loss, slopes, context)?;
+            *term = buffers.apply(loss, items, lists.rows.map(|rows| &rows[range.clone()]), range, slopes, context)?;
         }
         Ok(())
     }
 }
 
-/// The numbers of a list, as float64.
+/// Room for the numbers of a list.
 #[derive(Default)]
-struct Numbers {
-    scores: Vec<f64>,
-    relevance: Vec<f64>,
-    extra: Vec<f64>,
+struct Buffers {
+    columns: [Vec<f64>; 3],
     /// The items that count, if some do not.
     kept: Vec<usize>,
     slopes: Vec<f64>,
 }
 
-impl Numbers {
-    fn read(&mut self, items: Items<'_>, rows: Option<&[i64]>, range: std::ops::Range<usize>) {
-        let columns = [Some(items.scores), items.relevance, items.extra];
-        for (out, column) in [&mut self.scores, &mut self.relevance, &mut self.extra].into_iter().zip(columns) {
-            let Some(column) = column else { continue };
-            out.resize(range.len(), 0.0);
-            match rows {
-                Some(rows) => column.gather(rows, out),
-                None => column.floats(range.start, out),
-            }
+/// The numbers of a column: where they lie if they are float64 side by side, else as a copy.
+fn read<'a>(
+    column: Option<Column<'a>>,
+    rows: Option<&[i64]>,
+    range: std::ops::Range<usize>,
+    buffer: &'a mut Vec<f64>,
+) -> &'a [f64] {
+    let Some(column) = column else { return &[] };
+    if rows.is_none()
+        && column.dtype() == Dtype::F64
+        && let Some(values) = column.as_slice(range.start, range.len())
+    {
+        return values;
+    }
+    buffer.resize(range.len(), 0.0);
+    match rows {
+        Some(rows) => column.gather(rows, buffer),
+        None => column.floats(range.start, buffer),
+    }
+    buffer
+}
+
+impl Buffers {
+    fn apply(
+        &mut self,
+        loss: &impl ListLoss,
+        items: Items<'_>,
+        rows: Option<&[i64]>,
+        range: std::ops::Range<usize>,
+        slopes: Option<&mut [f64]>,
+        context: &Context,
+    ) -> Result<Term> {
+        let [scores, relevance, extra] = &mut self.columns;
+        let mut list = List {
+            scores: read(Some(items.scores), rows, range.clone(), scores),
+            relevance: read(items.relevance, rows, range.clone(), relevance),
+            extra: read(items.extra, rows, range, extra),
+        };
+        if !simd::call(context.isa, FindRange(list.relevance)).nan {
+            return on_numbers(loss, list, slopes, context);
         }
         self.kept.clear();
-        if self.relevance.iter().any(|relevance| relevance.is_nan()) {
-            self.kept.extend((0..range.len()).filter(|&i| !self.relevance[i].is_nan()));
-            for values in [&mut self.scores, &mut self.relevance, &mut self.extra] {
-                if !values.is_empty() {
-                    for (to, &from) in self.kept.iter().enumerate() {
-                        values[to] = values[from];
-                    }
-                    values.truncate(self.kept.len());
-                }
-            }
+        self.kept.extend((0..list.scores.len()).filter(|&i| !list.relevance[i].is_nan()));
+        let keep = |values: &[f64]| -> Vec<f64> {
+            if values.is_empty() { Vec::new() } else { self.kept.iter().map(|&i| values[i]).collect() }
+        };
+        let (scores, relevance, extra) = (keep(list.scores), keep(list.relevance), keep(list.extra));
+        list = List { scores: &scores, relevance: &relevance, extra: &extra };
+        let Some(slopes) = slopes else { return on_numbers(loss, list, None, context) };
+        self.slopes.clear();
+        self.slopes.resize(scores.len(), 0.0);
+        let term = on_numbers(loss, list, Some(&mut self.slopes), context)?;
+        for (&to, &slope) in self.kept.iter().zip(&self.slopes) {
+            slopes[to] = slope;
         }
+        Ok(term)
     }
+}
 
-    fn apply(&mut self, loss: &impl ListLoss, slopes: Option<&mut [f64]>, context: &Context) -> Result<Term> {
-        let list = List { scores: &self.scores, relevance: &self.relevance, extra: &self.extra };
-        let all = slopes.as_ref().is_none_or(|slopes| slopes.len() == list.scores.len());
-        if list.scores.iter().any(|score| score.is_nan()) {
-            if let Some(slopes) = slopes {
-                if all {
-                    slopes.fill(f64::NAN);
-                } else {
-                    // Items that were left out stay 0.
-                    self.kept.iter().for_each(|&i| slopes[i] = f64::NAN);
-                }
-            }
-            return Ok(Term { sum: f64::NAN, size: 1.0, items: 1.0 });
+/// A NaN among the scores makes all of the list NaN.
+fn on_numbers(loss: &impl ListLoss, list: List<'_>, slopes: Option<&mut [f64]>, context: &Context) -> Result<Term> {
+    if simd::call(context.isa, FindRange(list.scores)).nan {
+        if let Some(slopes) = slopes {
+            slopes.fill(f64::NAN);
         }
-        match slopes {
-            Some(slopes) if !all => {
-                self.slopes.clear();
-                self.slopes.resize(list.scores.len(), 0.0);
-                let term = loss.list(list, Some(&mut self.slopes), context)?;
-                for (&to, &slope) in self.kept.iter().zip(&self.slopes) {
-                    slopes[to] = slope;
-                }
-                Ok(term)
-            }
-            slopes => loss.list(list, slopes, context),
-        }
+        return Ok(Term { sum: f64::NAN, size: 1.0, items: 1.0 });
     }
+    loss.list(list, slopes, context)
 }

@@ -9,8 +9,12 @@ use super::{Items, List, ListLoss, Lists, Outcome, Term};
 use crate::error::Result;
 use crate::order::all_pairs::kernel::direct::{Direct, Ends, OfLowers, PAD, padded};
 use crate::order::all_pairs::kernel::formula::with_formula;
-use crate::order::all_pairs::{PairLoss, Rows};
+use crate::order::all_pairs::{PairLoss, Rows, Slopes};
 use crate::pool::Context;
+use crate::simd::{
+    self,
+    scan::{CountEqual, FindRange, Range},
+};
 
 /// Up to this many items of several levels are compared one by one.
 const SHORT: usize = 384;
@@ -32,45 +36,70 @@ pub fn pair_lists(
 
 impl ListLoss for Pairs {
     fn list(&self, list: List<'_>, gradient: Option<&mut [f64]>, context: &Context) -> Result<Term> {
-        let (low, high) =
-            list.relevance.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &r| (r.min(l), r.max(h)));
+        let Range { low, high, .. } = simd::call(context.isa, FindRange(list.relevance));
         if low >= high {
             return Ok(Term::default());
         }
-        if list.relevance.iter().all(|&relevance| relevance == low || relevance == high) {
-            return self.two_levels(list, high, gradient, context);
+        let count = |value: f64| simd::call(context.isa, CountEqual { values: list.relevance, value });
+        let uppers = count(high);
+        if uppers + count(low) == list.relevance.len() {
+            return self.two_levels(list, high, uppers, gradient, context);
         }
         self.many_levels(list, gradient, context)
     }
 }
 
 impl Pairs {
-    fn two_levels(&self, list: List<'_>, high: f64, gradient: Option<&mut [f64]>, context: &Context) -> Result<Term> {
-        let mut sides = [Stretch::default(), Stretch::default()];
-        let uppers = list.relevance.iter().filter(|&&relevance| relevance == high).count();
-        sides[0].reserve(list.scores.len() - uppers, !list.extra.is_empty());
-        sides[1].reserve(uppers, !list.extra.is_empty());
-        for (i, (&score, &relevance)) in list.scores.iter().zip(list.relevance).enumerate() {
-            sides[usize::from(relevance == high)].push(score, list.extra.get(i));
-        }
-        let [lower, upper] = sides;
+    /// The list has as many upper items, of relevance `high`, and all others are of one relevance below.
+    fn two_levels(
+        &self,
+        list: List<'_>,
+        high: f64,
+        uppers: usize,
+        gradient: Option<&mut [f64]>,
+        context: &Context,
+    ) -> Result<Term> {
+        let above = |i: usize| list.relevance[i] == high;
+        let lowers = list.scores.len() - uppers;
+        let part = |values: &[f64]| -> [Vec<f64>; 2] {
+            // Written to both sides, kept on one: no branch to foresee.
+            let (mut upper, mut lower) = (vec![0.0; uppers + 1], vec![0.0; lowers + 1]);
+            let (mut up, mut low) = (0, 0);
+            for (i, &value) in values.iter().enumerate() {
+                (upper[up], lower[low]) = (value, value);
+                up += usize::from(above(i));
+                low += usize::from(!above(i));
+            }
+            upper.truncate(uppers);
+            lower.truncate(lowers);
+            [upper, lower]
+        };
+        let [upper, lower] = part(list.scores);
+        let weights = (!list.extra.is_empty()).then(|| part(list.extra));
+        let (upper, lower) = (
+            Stretch { scores: upper, weights: weights.as_ref().map(|weights| &weights[0][..]) },
+            Stretch { scores: lower, weights: weights.as_ref().map(|weights| &weights[1][..]) },
+        );
         let (upper_mass, lower_mass) = (upper.mass(), lower.mass());
         let size = upper_mass * lower_mass;
-        let sum = match gradient {
-            None => self.0.sum(upper.rows(), lower.rows(), None, context)?,
-            Some(gradient) => {
-                let (mut upper_slopes, mut lower_slopes) =
-                    (vec![0.0; upper.scores.len()], vec![0.0; lower.scores.len()]);
-                let slopes = Some((&mut upper_slopes[..], &mut lower_slopes[..]));
-                let sum = self.0.sum(upper.rows(), lower.rows(), slopes, context)?;
-                let (mut upper_slopes, mut lower_slopes) = (upper_slopes.into_iter(), lower_slopes.into_iter());
-                for (slope, &relevance) in gradient.iter_mut().zip(list.relevance) {
-                    let side = if relevance == high { &mut upper_slopes } else { &mut lower_slopes };
-                    *slope = side.next().expect("a derivative for each item");
-                }
-                sum
+        let mut slopes = vec![0.0; list.scores.len()];
+        let (upper_slopes, lower_slopes) = slopes.split_at_mut(uppers);
+        let out = Slopes { uppers: upper_slopes, lowers: lower_slopes };
+        let sum = self.0.sum(upper.rows(), lower.rows(), out, context)?;
+        if let Some(gradient) = gradient {
+            // Both sides keep the order of the items: two cursors, and the sign of the side.
+            let (mut up, mut low) = (0, uppers);
+            let inverse = 1.0 / self.0.temperature;
+            for (i, out) in gradient.iter_mut().enumerate() {
+                let (at, factor) = if above(i) { (up, -inverse) } else { (low, inverse) };
+                *out = factor * slopes[at];
+                up += usize::from(above(i));
+                low += usize::from(!above(i));
             }
-        };
+            for (out, &weight) in gradient.iter_mut().zip(list.extra) {
+                *out = weighted(weight, *out);
+            }
+        }
         Ok(Term { sum, size, items: upper_mass })
     }
 
@@ -103,28 +132,14 @@ impl Pairs {
 }
 
 /// Scores of one side and their weights, if there are any.
-#[derive(Default)]
-struct Stretch {
+struct Stretch<'a> {
     scores: Vec<f64>,
-    weights: Option<Vec<f64>>,
+    weights: Option<&'a [f64]>,
 }
 
-impl Stretch {
-    fn reserve(&mut self, items: usize, weighted: bool) {
-        self.scores.reserve_exact(items);
-        self.weights = weighted.then(|| Vec::with_capacity(items));
-    }
-
-    #[inline(always)]
-    fn push(&mut self, score: f64, weight: Option<&f64>) {
-        self.scores.push(score);
-        if let (Some(weights), Some(&weight)) = (&mut self.weights, weight) {
-            weights.push(weight);
-        }
-    }
-
+impl Stretch<'_> {
     fn rows(&self) -> Rows<'_> {
-        Rows { scores: &self.scores, weights: self.weights.as_deref() }
+        Rows { scores: &self.scores, weights: self.weights }
     }
 
     fn mass(&self) -> f64 {
@@ -161,8 +176,14 @@ impl Sorted<'_> {
             scores: &self.scores[range.clone()],
             weights: Some(&self.weights[range]),
         };
-        let (lower, upper) = self.slopes[begin..stop].split_at_mut(at - begin);
-        let across = self.loss.sum(rows(at..stop), rows(begin..at), Some((upper, lower)), self.context)?;
+        let mut slopes = vec![0.0; stop - begin];
+        let (lower, upper) = slopes.split_at_mut(at - begin);
+        let out = Slopes { uppers: upper, lowers: lower };
+        let across = self.loss.sum(rows(at..stop), rows(begin..at), out, self.context)?;
+        for (i, (sum, slope)) in self.slopes[begin..stop].iter_mut().zip(slopes).enumerate() {
+            let sign = if begin + i < at { 1.0 } else { -1.0 };
+            *sum += weighted(self.weights[begin + i], sign * slope / self.loss.temperature);
+        }
         Ok(across + self.sum(first, cut)? + self.sum(cut, end)?)
     }
 
@@ -192,11 +213,14 @@ impl Sorted<'_> {
         }
         .sum()?);
         for (i, slope) in self.slopes[begin..stop].iter_mut().enumerate() {
-            // Weight 0 takes no part, whatever the sums.
-            if weights[i] != 0.0 {
-                *slope += weights[i] * (lower_slopes[i] - upper_slopes[i]) / temperature;
-            }
+            *slope += weighted(weights[i], (lower_slopes[i] - upper_slopes[i]) / temperature);
         }
         Ok(sum)
     }
+}
+
+/// `weight * value`; weight 0 takes no part, whatever the value.
+#[inline(always)]
+fn weighted(weight: f64, value: f64) -> f64 {
+    if weight == 0.0 { 0.0 } else { weight * value }
 }

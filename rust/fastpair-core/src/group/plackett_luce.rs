@@ -78,6 +78,11 @@ impl ListLoss for PlackettLuce {
         };
         let steps = if self.top_k == 0 { count } else { self.top_k.min(count) };
 
+        // Where the steps end within a tie, each of its items counts for its share of them.
+        let share = |range: &std::ops::Range<usize>| {
+            steps.clamp(range.start, range.end).abs_diff(range.start) as f64 / range.len() as f64
+        };
+
         // The largest score from each level on, e^score relative to it, and how it changes from level to level.
         let last = borders.len() - 2;
         let mut tops = vec![f64::NEG_INFINITY; last + 2];
@@ -101,15 +106,22 @@ impl ListLoss for PlackettLuce {
             let tied = range.len() as f64;
             let own: f64 = masses[range.clone()].iter().sum();
             behind *= if level == last { 0.0 } else { decays[level] };
+            let share = share(&range);
             for (r, i) in range.clone().enumerate() {
                 denominators[i] = behind
                     + match self.ties {
                         Ties::Exclude => masses[i],
                         _ => own * ((tied - r as f64) / tied),
                     };
-                if i < steps {
-                    sum += difference(tops[level], scores[i]);
-                    log.times(denominators[i]);
+                if share > 0.0 {
+                    sum += share * difference(tops[level], scores[i]);
+                }
+                match self.ties {
+                    Ties::Exclude if share == 1.0 => log.times(denominators[i]),
+                    Ties::Exclude if share > 0.0 => sum += share * denominators[i].ln(),
+                    Ties::Exclude => {}
+                    _ if i < steps => log.times(denominators[i]),
+                    _ => {}
                 }
             }
             behind += own;
@@ -122,11 +134,16 @@ impl ListLoss for PlackettLuce {
             for level in 0..=last {
                 let range = borders[level]..borders[level + 1];
                 let tied = range.len() as f64;
-                let step = |i: usize| if i < steps { 1.0 / denominators[i] } else { 0.0 };
+                let share = share(&range);
+                let step = |i: usize| match self.ties {
+                    Ties::Exclude => share / denominators[i],
+                    _ if i < steps => 1.0 / denominators[i],
+                    _ => 0.0,
+                };
                 let from_tie: f64 = range.clone().enumerate().map(|(r, i)| step(i) * (tied - r as f64) / tied).sum();
                 for i in range.clone() {
                     let own = if self.ties == Ties::Exclude { step(i) } else { from_tie };
-                    gradient[order[i] as usize] = masses[i] * (taken + own) - if i < steps { 1.0 } else { 0.0 };
+                    gradient[order[i] as usize] = masses[i] * (taken + own) - share;
                 }
                 taken += range.map(step).sum::<f64>();
                 taken *= decays[level];

@@ -4,7 +4,7 @@
 use super::{Items, List, ListLoss, Lists, Term};
 use crate::column::Column;
 use crate::error::Result;
-use crate::order::all_pairs::{PairLoss, Rows, Surrogate};
+use crate::order::all_pairs::{PairLoss, Rows, Slopes, Surrogate, With};
 use crate::pool::Context;
 
 /// How soft, and how exact.
@@ -47,11 +47,12 @@ struct Ranks(SoftRank);
 impl ListLoss for Ranks {
     fn list(&self, list: List<'_>, gradient: Option<&mut [f64]>, context: &Context) -> Result<Term> {
         let rows = Rows { scores: list.scores, weights: None };
+        let Some(ranks) = gradient else { return Ok(Term::default()) };
+        let mut mirrored = vec![0.0; ranks.len()];
         // The derivative of the logistic is the sigmoid.
-        let sums = self.0.loss(Surrogate::Logistic).potentials(rows, rows, context)?;
-        for (rank, sum) in gradient.into_iter().flatten().zip(sums.uppers) {
-            *rank = 0.5 + sum;
-        }
+        let out = Slopes { uppers: ranks, lowers: &mut mirrored };
+        self.0.loss(Surrogate::Logistic).sum(rows, rows, out, context)?;
+        ranks.iter_mut().for_each(|rank| *rank += 0.5);
         Ok(Term::default())
     }
 }
@@ -62,10 +63,13 @@ impl ListLoss for PullBack {
     fn list(&self, list: List<'_>, gradient: Option<&mut [f64]>, context: &Context) -> Result<Term> {
         let uppers = Rows { scores: list.scores, weights: Some(list.extra) };
         let lowers = Rows { scores: list.scores, weights: None };
-        let sums = self.0.loss(Surrogate::Sigmoid).potentials(uppers, lowers, context)?;
-        let pulled = list.extra.iter().zip(sums.uppers.iter().zip(&sums.lowers));
-        for (slope, (&upstream, (of_own, of_others))) in gradient.into_iter().flatten().zip(pulled) {
-            *slope = (of_others - upstream * of_own) / self.0.temperature;
+        let Some(of_others) = gradient else { return Ok(Term::default()) };
+        let mut of_own = vec![0.0; of_others.len()];
+        let out = Slopes { uppers: &mut of_own, lowers: of_others };
+        // A row that met itself would have to be taken back, and with it the digits of what others give.
+        self.0.loss(Surrogate::Sigmoid).sum_with(With::Others, uppers, lowers, out, context)?;
+        for ((slope, own), upstream) in of_others.iter_mut().zip(of_own).zip(list.extra) {
+            *slope = (*slope - upstream * own) / self.0.temperature;
         }
         Ok(Term::default())
     }

@@ -15,6 +15,7 @@ pub(crate) mod float;
 mod float_x86;
 pub(crate) mod math;
 mod portable;
+pub(crate) mod scan;
 pub(crate) mod special;
 
 use crate::error::{Error, Result};

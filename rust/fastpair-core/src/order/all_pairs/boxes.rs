@@ -6,11 +6,12 @@
 
 use super::Rows;
 use super::kernel::chebyshev::{Basis, Evaluate, Moments};
-use super::search::count_below;
+use super::kernel::search::count_below;
 use crate::error::{Error, Result};
 use crate::order::sort::sort_floats;
 use crate::pool::Context;
-use crate::simd;
+use crate::simd::scan::FindRange;
+use crate::simd::{self, Level, Op};
 
 /// Boxes this far apart, in temperatures, are far.
 pub(super) const FAR: f64 = 6.0;
@@ -32,22 +33,55 @@ impl Grid {
         Self { per_unit: 1.0 / width, half: 0.5 * width / temperature, near: (FAR * temperature / width).ceil() }
     }
 
-    /// Whether the boxes of these scores have numbers.
-    pub fn holds(&self, scores: &[f64]) -> bool {
-        scores.iter().all(|&score| (score * self.per_unit).abs() < f64::INFINITY)
+    /// Calls `each` with the place of every [`BLOCK`]th score and what is known of it and those that follow.
+    fn for_blocks(&self, scores: &[f64], context: &Context, mut each: impl FnMut(usize, &Block)) -> Result<()> {
+        let mut block = Block { numbers: [0.0; BLOCK], places: [0.0; BLOCK], len: 0 };
+        for (i, scores) in scores.chunks(BLOCK).enumerate() {
+            if i % 64 == 0 {
+                context.check()?;
+            }
+            simd::call(context.isa, Locate { per_unit: self.per_unit, scores, block: &mut block });
+            each(i * BLOCK, &block);
+        }
+        Ok(())
     }
+}
 
-    /// The number of the box of a score: whole.
-    #[inline(always)]
-    fn number(&self, score: f64) -> f64 {
-        (score * self.per_unit).floor()
+/// Scores located at a time: in the L1 cache.
+const BLOCK: usize = 512;
+
+/// Where some scores lie.
+struct Block {
+    /// The numbers of their boxes: whole.
+    numbers: [f64; BLOCK],
+    /// Their places there, from -1 to 1.
+    places: [f64; BLOCK],
+    len: usize,
+}
+
+impl Block {
+    fn numbers(&self) -> &[f64] {
+        &self.numbers[..self.len]
     }
+}
 
-    /// The place of a score in its box, from -1 to 1.
+struct Locate<'a> {
+    per_unit: f64,
+    scores: &'a [f64],
+    block: &'a mut Block,
+}
+
+impl Op for Locate<'_> {
+    type Out = ();
     #[inline(always)]
-    fn place(&self, score: f64) -> f64 {
-        let scaled = score * self.per_unit;
-        2.0 * (scaled - scaled.floor()) - 1.0
+    fn run<L: Level>(self) {
+        let Self { per_unit, scores, block } = self;
+        block.len = scores.len();
+        for ((&score, number), place) in scores.iter().zip(&mut block.numbers).zip(&mut block.places) {
+            let scaled = score * per_unit;
+            *number = scaled.floor();
+            *place = 2.0 * (scaled - *number) - 1.0;
+        }
     }
 }
 
@@ -57,49 +91,88 @@ pub(super) struct Boxes {
     pub numbers: Vec<f64>,
     /// The rank of box `first + i`, if that many numbers can be looked up.
     table: Option<(f64, Vec<u32>)>,
+    /// How many rows of each side are in each.
+    counts: [Vec<usize>; 2],
 }
 
 impl Boxes {
-    pub fn new(grid: &Grid, sides: [&[f64]; 2], context: &Context) -> Result<Self> {
-        let scores = || sides.into_iter().flatten().copied();
-        let (low, high) = scores().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), s| (s.min(l), s.max(h)));
-        let (first, last) = (grid.number(low), grid.number(high));
-        let rows = sides[0].len() + sides[1].len();
-        if last - first <= (2 * rows + 1024) as f64 {
-            let mut table = vec![0u32; (last - first) as usize + 1];
-            for score in scores() {
-                table[(grid.number(score) - first) as usize] = 1;
-            }
-            let mut numbers = Vec::new();
-            for (i, slot) in table.iter_mut().enumerate() {
-                let held = *slot == 1;
-                *slot = numbers.len() as u32;
-                if held {
-                    numbers.push(first + i as f64);
-                }
-            }
-            return Ok(Self { numbers, table: Some((first, table)) });
+    /// None if scores lie too far out for numbers.
+    pub fn new(grid: &Grid, sides: [&[f64]; 2], context: &Context) -> Result<Option<Self>> {
+        let ranges = sides.map(|scores| simd::call(context.isa, FindRange(scores)));
+        let (low, high) = (ranges[0].low.min(ranges[1].low), ranges[0].high.max(ranges[1].high));
+        let (first, last) = ((low * grid.per_unit).floor(), (high * grid.per_unit).floor());
+        let width = last - first;
+        if !width.is_finite() {
+            return Ok(None);
         }
-        let mut numbers: Vec<f64> = scores().map(|score| grid.number(score)).collect();
+        let rows = sides[0].len() + sides[1].len();
+        if width <= (2 * rows + 1024) as f64 {
+            return Self::looked_up(grid, sides, first, width as usize + 1, context).map(Some);
+        }
+        let mut numbers = Vec::with_capacity(rows);
+        for scores in sides {
+            grid.for_blocks(scores, context, |_, block| numbers.extend_from_slice(block.numbers()))?;
+        }
         sort_floats(&mut numbers, context)?;
         numbers.dedup();
         if numbers.len() > u32::MAX as usize {
             return Err(Error::OutOfMemory { bytes: 32 * numbers.len() });
         }
-        Ok(Self { numbers, table: None })
+        let mut counts = [(); 2].map(|()| vec![0; numbers.len()]);
+        let boxes = Self { numbers, table: None, counts: [const { Vec::new() }; 2] };
+        for (scores, counts) in sides.into_iter().zip(&mut counts) {
+            grid.for_blocks(scores, context, |_, block| {
+                boxes.ranks(block.numbers(), context, |_, rank| counts[rank as usize] += 1);
+            })?;
+        }
+        Ok(Some(Self { counts, ..boxes }))
     }
 
-    /// The rank of the box of each score.
-    fn ranks(&self, grid: &Grid, scores: &[f64]) -> Vec<u32> {
-        match &self.table {
-            Some((first, table)) => scores.iter().map(|&score| table[(grid.number(score) - first) as usize]).collect(),
-            None => {
-                let numbers: Vec<f64> = scores.iter().map(|&score| grid.number(score)).collect();
-                let mut ranks = vec![0; scores.len()];
-                count_below(&self.numbers, &numbers, |i, below| ranks[i] = below as u32);
-                ranks
+    /// With a table of all boxes from `first` on.
+    fn looked_up(grid: &Grid, sides: [&[f64]; 2], first: f64, width: usize, context: &Context) -> Result<Self> {
+        let mut counts = [(); 2].map(|()| vec![0usize; width]);
+        for (scores, counts) in sides.into_iter().zip(&mut counts) {
+            grid.for_blocks(scores, context, |_, block| {
+                block.numbers().iter().for_each(|number| counts[(number - first) as usize] += 1);
+            })?;
+        }
+        let (mut numbers, mut table) = (Vec::new(), vec![0; width]);
+        for i in 0..width {
+            let held = [counts[0][i], counts[1][i]];
+            table[i] = numbers.len() as u32;
+            if held != [0, 0] {
+                // Only forward: the ranks of boxes never exceed their places.
+                for (counts, held) in counts.iter_mut().zip(held) {
+                    counts[numbers.len()] = held;
+                }
+                numbers.push(first + i as f64);
             }
         }
+        counts.iter_mut().for_each(|counts| counts.truncate(numbers.len()));
+        Ok(Self { numbers, table: Some((first, table)), counts })
+    }
+
+    /// Calls `each` with the box of every number.
+    #[inline(always)]
+    fn ranks(&self, numbers: &[f64], context: &Context, mut each: impl FnMut(usize, u32)) {
+        match &self.table {
+            Some((first, table)) => {
+                numbers.iter().enumerate().for_each(|(i, number)| each(i, table[(number - first) as usize]));
+            }
+            None => count_below(&self.numbers, numbers, context, |i, below| each(i, below as u32)),
+        }
+    }
+
+    /// Where the rows of each box of a side begin, and the end.
+    fn begins(&self, side: usize) -> Vec<usize> {
+        let mut begins = Vec::with_capacity(self.numbers.len() + 1);
+        let mut begin = 0;
+        begins.push(0);
+        for count in &self.counts[side] {
+            begin += count;
+            begins.push(begin);
+        }
+        begins
     }
 }
 
@@ -129,29 +202,32 @@ pub(super) struct Side<const P: usize> {
 }
 
 impl<const P: usize> Side<P> {
-    /// Weights are 1 if there are none.
-    pub fn new(grid: &Grid, boxes: &Boxes, basis: &Basis<P>, rows: Rows<'_>, context: &Context) -> Result<Self> {
+    /// The upper rows are side 0. Weights are 1 if there are none.
+    pub fn new(
+        grid: &Grid,
+        boxes: &Boxes,
+        basis: &Basis<P>,
+        side: usize,
+        rows: Rows<'_>,
+        context: &Context,
+    ) -> Result<Self> {
         let Rows { scores, weights } = rows;
-        let ranks = boxes.ranks(grid, scores);
-        let mut begins = vec![0usize; boxes.numbers.len() + 1];
-        for &rank in &ranks {
-            begins[rank as usize + 1] += 1;
-        }
-        for i in 0..boxes.numbers.len() {
-            begins[i + 1] += begins[i];
-        }
-        context.check()?;
+        let begins = boxes.begins(side);
         let mut cursors = begins.clone();
+        let mut ranks = vec![0u32; scores.len()];
         let mut places = vec![0.0; scores.len()];
         let mut by_box = vec![0.0; weights.map_or(0, <[f64]>::len)];
-        for (i, (&rank, &score)) in ranks.iter().zip(scores).enumerate() {
-            let cursor = &mut cursors[rank as usize];
-            places[*cursor] = grid.place(score);
-            if let Some(weights) = weights {
-                by_box[*cursor] = weights[i];
-            }
-            *cursor += 1;
-        }
+        grid.for_blocks(scores, context, |at, block| {
+            boxes.ranks(block.numbers(), context, |i, rank| {
+                let cursor = &mut cursors[rank as usize];
+                ranks[at + i] = rank;
+                places[*cursor] = block.places[i];
+                if let Some(weights) = weights {
+                    by_box[*cursor] = weights[at + i];
+                }
+                *cursor += 1;
+            });
+        })?;
         let mut side =
             Self { ranks, begins, places, node_begins: vec![0], node_places: Vec::new(), node_weights: Vec::new() };
         for rank in 0..boxes.numbers.len() {
@@ -175,12 +251,26 @@ impl<const P: usize> Side<P> {
         Ok(side)
     }
 
+    /// Where the rows of each box begin, and the end.
+    pub fn begins(&self) -> &[usize] {
+        &self.begins
+    }
+
+    /// The nodes of all boxes.
     pub fn nodes(&self) -> Nodes<'_> {
         Nodes { begins: &self.node_begins, places: &self.node_places, weights: &self.node_weights }
     }
 
-    /// The values of each row, in the caller's order, of a smooth function whose values at the nodes are given.
-    pub fn spread(mut self, basis: &Basis<P>, values: &[f64], context: &Context) -> Result<Vec<f64>> {
+    /// Writes for each row, in the caller's order, the value of a smooth function whose values at the nodes are given.
+    /// Rows of full boxes add `own`.
+    pub fn spread(
+        mut self,
+        basis: &Basis<P>,
+        values: &[f64],
+        out: &mut [f64],
+        own: impl Fn(usize) -> f64,
+        context: &Context,
+    ) -> Result<()> {
         for rank in 0..self.begins.len() - 1 {
             context.check()?;
             let rows = self.begins[rank]..self.begins[rank + 1];
@@ -193,15 +283,12 @@ impl<const P: usize> Side<P> {
             }
         }
         // In each box rows stand in the caller's order.
-        Ok(self
-            .ranks
-            .iter()
-            .map(|&rank| {
-                let cursor = &mut self.begins[rank as usize];
-                let value = self.places[*cursor];
-                *cursor += 1;
-                value
-            })
-            .collect())
+        let full: Vec<f64> = self.begins.windows(2).map(|rows| if rows[1] - rows[0] > P { 1.0 } else { 0.0 }).collect();
+        for (row, (out, &rank)) in out.iter_mut().zip(&self.ranks).enumerate() {
+            let cursor = &mut self.begins[rank as usize];
+            *out = self.places[*cursor] + full[rank as usize] * own(row);
+            *cursor += 1;
+        }
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Sums over all pairs of nodes of two sides: near ones one by one, far ones by sweeps over the boxes.
 
 use super::boxes::{Grid, Nodes};
-use super::kernel::direct::{Direct, Ends, OfLowers, PAD};
+use super::kernel::direct::{ButOne, Direct, Ends, OfLowers, PAD, PairWeights};
 use super::kernel::formula::{Kind, with_formula};
 use crate::error::Result;
 use crate::pool::Context;
@@ -72,12 +72,41 @@ impl Passed {
     }
 }
 
+/// Nodes of a box, and those near it.
+struct Near<'a> {
+    uppers: &'a [f64],
+    upper_weights: &'a [f64],
+    lowers: &'a [f64],
+    count: usize,
+    slopes: (&'a mut [f64], &'a mut [f64]),
+}
+
+impl Near<'_> {
+    fn sum(&mut self, kind: Kind, weights: impl PairWeights, context: &Context) -> Result<f64> {
+        with_formula!(kind, formula => Direct {
+            formula,
+            uppers: self.uppers,
+            upper_weights: self.upper_weights,
+            ends: Ends::All(self.count),
+            lowers: self.lowers,
+            weights,
+            shift: 0.0,
+            temperature: 1.0,
+            slopes: Some((&mut *self.slopes.0, &mut *self.slopes.1)),
+            context,
+        }
+        .sum())
+    }
+}
+
 /// Sums at the nodes of two sides.
 pub(super) struct Field<'a> {
     grid: &'a Grid,
     numbers: &'a [f64],
     upper: Nodes<'a>,
     lower: Nodes<'a>,
+    /// Where the rows of the upper side begin in each box, and the end.
+    rows: &'a [usize],
     /// The sum over all pairs, weighted.
     pub total: f64,
     /// For each upper node the sum of the derivative over lower nodes, times their weights.
@@ -87,9 +116,9 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    pub fn new(grid: &'a Grid, numbers: &'a [f64], upper: Nodes<'a>, lower: Nodes<'a>) -> Self {
+    pub fn new(grid: &'a Grid, numbers: &'a [f64], upper: Nodes<'a>, lower: Nodes<'a>, rows: &'a [usize]) -> Self {
         let (upper_slopes, lower_slopes) = (vec![0.0; upper.places.len()], vec![0.0; lower.places.len()]);
-        Self { grid, numbers, upper, lower, total: 0.0, upper_slopes, lower_slopes }
+        Self { grid, numbers, upper, lower, rows, total: 0.0, upper_slopes, lower_slopes }
     }
 
     /// The distance from a box to another, in temperatures.
@@ -98,8 +127,9 @@ impl<'a> Field<'a> {
         (self.numbers[to] - self.numbers[from]) * (2.0 * self.grid.half)
     }
 
-    /// Pairs of nodes in boxes near each other.
-    pub fn add_near(&mut self, kind: Kind, context: &Context) -> Result<()> {
+    /// Pairs of nodes in boxes near each other. If both sides are the same rows, and none is to meet itself, `alone` is the
+    /// most rows that a box keeps as nodes; in fuller boxes rows do meet themselves.
+    pub fn add_near(&mut self, kind: Kind, alone: Option<usize>, context: &Context) -> Result<()> {
         let (mut places, mut weights, mut slopes) = (Vec::new(), Vec::new(), Vec::new());
         let (mut first, mut end) = (0, 0);
         for rank in 0..self.numbers.len() {
@@ -121,26 +151,33 @@ impl<'a> Field<'a> {
                 let nodes = self.lower.begins[other]..self.lower.begins[other + 1];
                 places.extend(self.lower.places[nodes].iter().map(|place| place + distance));
             }
-            let padded = lowers.len().next_multiple_of(PAD);
+            // Room for whole registers from any node on.
+            let padded = lowers.len() + PAD;
             places.resize(padded, 0.0);
             weights.clear();
             weights.extend_from_slice(&self.lower.weights[lowers.clone()]);
             weights.resize(padded, 0.0);
             slopes.clear();
             slopes.resize(padded, 0.0);
-            self.total += with_formula!(kind, formula => Direct {
-                formula,
-                uppers: &self.upper.places[uppers.clone()],
-                upper_weights: &self.upper.weights[uppers.clone()],
-                ends: Ends::All(lowers.len()),
-                lowers: &places,
-                weights: OfLowers(&weights),
-                shift: 0.0,
-                temperature: 1.0,
-                slopes: Some((&mut self.upper_slopes[uppers], &mut slopes)),
-                context,
+            let own = self.lower.begins[rank] - lowers.start..self.lower.begins[rank + 1] - lowers.start;
+            let apart = alone.is_some_and(|most| self.rows[rank + 1] - self.rows[rank] <= most);
+            let parts =
+                if apart { vec![0..own.start, own.clone(), own.end..lowers.len()] } else { vec![0..lowers.len()] };
+            for part in parts {
+                let mut near = Near {
+                    uppers: &self.upper.places[uppers.clone()],
+                    upper_weights: &self.upper.weights[uppers.clone()],
+                    lowers: &places[part.start..],
+                    count: part.len(),
+                    slopes: (&mut self.upper_slopes[uppers.clone()], &mut slopes[part.start..]),
+                };
+                let weights = &mut weights[part.start..];
+                self.total += if apart && part == own {
+                    near.sum(kind, ButOne { weights, hidden: 0.0 }, context)?
+                } else {
+                    near.sum(kind, OfLowers(weights), context)?
+                };
             }
-            .sum()?);
             for (sum, slope) in self.lower_slopes[lowers].iter_mut().zip(&slopes) {
                 *sum += slope;
             }

@@ -11,7 +11,6 @@ mod boxes;
 mod closed;
 mod field;
 pub(crate) mod kernel;
-mod search;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -19,7 +18,8 @@ mod treecode;
 
 use crate::error::Result;
 use crate::pool::Context;
-use kernel::direct::{Direct, Ends, OfLowers, padded};
+use crate::simd::{self, scan::FindRange};
+use kernel::direct::{ButOne, Direct, Ends, OfLowers, padded};
 use kernel::formula::{Barrier, Kind, with_formula};
 
 /// What a pair costs, as a function of `z = (upper - lower) / temperature`.
@@ -82,27 +82,37 @@ impl Rows<'_> {
     }
 }
 
-/// Sums over pairs of a function of `x = (lower - upper) / temperature`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Potentials {
-    /// The weighted sum of the function.
-    pub total: f64,
-    /// For each upper row the sum of the derivative over the lower rows, times their weights.
-    pub uppers: Vec<f64>,
-    /// For each lower row the sum of the derivative over the upper rows, times their weights.
-    pub lowers: Vec<f64>,
+/// Where sums of derivatives go, with respect to `x = (lower - upper) / temperature`; what was there before is lost.
+#[derive(Debug)]
+pub struct Slopes<'a> {
+    /// For each upper row the sum over the lower rows, times their weights.
+    pub uppers: &'a mut [f64],
+    /// For each lower row the sum over the upper rows, times their weights.
+    pub lowers: &'a mut [f64],
 }
 
-impl Potentials {
-    /// Adds `factor` times another sum of the same rows.
-    fn add(&mut self, other: &Self, factor: f64) {
-        self.total += factor * other.total;
+impl Slopes<'_> {
+    fn again(&mut self) -> Slopes<'_> {
+        Slopes { uppers: self.uppers, lowers: self.lowers }
+    }
+
+    /// Adds `factor` times other sums of the same rows.
+    fn add(&mut self, other: &Slopes<'_>, factor: f64) {
         let add = |sums: &mut [f64], others: &[f64]| {
             sums.iter_mut().zip(others).for_each(|(sum, other)| *sum += factor * other);
         };
-        add(&mut self.uppers, &other.uppers);
-        add(&mut self.lowers, &other.lowers);
+        add(self.uppers, other.uppers);
+        add(self.lowers, other.lowers);
     }
+}
+
+/// Which pairs count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum With {
+    /// All.
+    All,
+    /// Both sides are the same scores, the lower ones of weight 1, and none meets itself. For the sigmoid only.
+    Others,
 }
 
 /// A formula of `(lower - upper + shift) / temperature`.
@@ -116,27 +126,22 @@ pub(crate) struct Part {
 const FEW_PAIRS: usize = 48;
 
 impl PairLoss {
-    /// The sum of `weight * weight * surrogate` over all pairs, and its derivatives with respect to the scores of both
-    /// sides, which are added to `gradients`.
-    pub fn sum(
+    /// The sum of `weight * weight * surrogate` over all pairs.
+    pub fn sum(&self, uppers: Rows<'_>, lowers: Rows<'_>, out: Slopes<'_>, context: &Context) -> Result<f64> {
+        self.sum_with(With::All, uppers, lowers, out, context)
+    }
+
+    /// The same over the pairs that count.
+    pub fn sum_with(
         &self,
+        with: With,
         uppers: Rows<'_>,
         lowers: Rows<'_>,
-        gradients: Option<(&mut [f64], &mut [f64])>,
+        out: Slopes<'_>,
         context: &Context,
     ) -> Result<f64> {
-        let potentials = self.potentials(uppers, lowers, context)?;
-        if let Some((upper, lower)) = gradients {
-            let add = |to: &mut [f64], slopes: &[f64], rows: Rows<'_>, factor: f64| {
-                for (i, (to, &slope)) in to.iter_mut().zip(slopes).enumerate() {
-                    let weight = rows.weight(i);
-                    *to += if weight == 0.0 { 0.0 } else { factor * weight * slope };
-                }
-            };
-            add(upper, &potentials.uppers, uppers, -1.0 / self.temperature);
-            add(lower, &potentials.lowers, lowers, 1.0 / self.temperature);
-        }
-        Ok(potentials.total)
+        assert!(out.uppers.len() == uppers.scores.len() && out.lowers.len() == lowers.scores.len(), "one for each row");
+        self.sum_of(self.part(), uppers, lowers, with, out, context)
     }
 
     /// The surrogate as a formula.
@@ -157,31 +162,34 @@ impl PairLoss {
         }
     }
 
-    /// The sums of all pairs.
-    pub fn potentials(&self, uppers: Rows<'_>, lowers: Rows<'_>, context: &Context) -> Result<Potentials> {
-        self.sums_of(self.part(), uppers, lowers, context)
-    }
-
-    fn sums_of(&self, part: Part, uppers: Rows<'_>, lowers: Rows<'_>, context: &Context) -> Result<Potentials> {
+    fn sum_of(
+        &self,
+        part: Part,
+        uppers: Rows<'_>,
+        lowers: Rows<'_>,
+        with: With,
+        out: Slopes<'_>,
+        context: &Context,
+    ) -> Result<f64> {
         let (rows, columns) = (uppers.scores.len(), lowers.scores.len());
         if (rows as u128) * (columns as u128) <= (FEW_PAIRS * (rows + columns)) as u128 {
-            return self.direct(part, uppers, lowers, context);
+            return self.direct(part, uppers, lowers, with, out, context);
         }
-        let infinite = |rows: Rows<'_>| rows.scores.iter().any(|score| score.is_infinite());
+        let infinite = |rows: Rows<'_>| simd::call(context.isa, FindRange(rows.scores)).reaches_infinity();
         if infinite(uppers) || infinite(lowers) {
-            return self.with_infinities(part, uppers, lowers, context);
+            return self.with_infinities(part, uppers, lowers, with, out, context);
         }
-        let Self { temperature, tolerance, .. } = *self;
         match part.kind {
-            Kind::Hinge => sweep::potentials(false, part.shift, temperature, uppers, lowers, context),
-            Kind::SquaredHinge => sweep::potentials(true, part.shift, temperature, uppers, lowers, context),
-            Kind::Barrier(barrier) => self.barrier(barrier, part.shift, uppers, lowers, context),
-            Kind::Square => Ok(closed::square(part.shift, temperature, uppers, lowers)),
-            Kind::Exponential => Ok(closed::exponential(temperature, uppers, lowers)),
+            Kind::Hinge => sweep::potentials(self, false, part.shift, uppers, lowers, out, context),
+            Kind::SquaredHinge => sweep::potentials(self, true, part.shift, uppers, lowers, out, context),
+            Kind::Barrier(barrier) => self.barrier(barrier, part.shift, uppers, lowers, out, context),
+            Kind::Square => Ok(closed::square(part.shift, self.temperature, uppers, lowers, out)),
+            Kind::Exponential => Ok(closed::exponential(self.temperature, uppers, lowers, out, context)),
             Kind::Logistic | Kind::Sigmoid => {
-                match treecode::potentials(part.kind, temperature, tolerance, uppers, lowers, context)? {
-                    Some(potentials) => Ok(potentials),
-                    None => self.direct(part, uppers, lowers, context),
+                let mut out = out;
+                match treecode::potentials(self, part.kind, uppers, lowers, with, out.again(), context)? {
+                    Some(sum) => Ok(sum),
+                    None => self.direct(part, uppers, lowers, with, out, context),
                 }
             }
         }
@@ -194,25 +202,36 @@ impl PairLoss {
         shift: f64,
         uppers: Rows<'_>,
         lowers: Rows<'_>,
+        mut out: Slopes<'_>,
         context: &Context,
-    ) -> Result<Potentials> {
-        let hinge =
-            |shift: f64, uppers, lowers| sweep::potentials(false, shift, self.temperature, uppers, lowers, context);
-        let mut sums = hinge(shift, uppers, lowers)?;
-        let swapped = hinge(-shift, lowers, uppers)?;
-        let negated = |slopes: Vec<f64>| slopes.into_iter().map(|slope| -slope).collect();
-        let below =
-            Potentials { total: swapped.total, uppers: negated(swapped.lowers), lowers: negated(swapped.uppers) };
-        sums.add(&below, barrier.slope);
+    ) -> Result<f64> {
+        let hinge = |shift: f64, uppers: Rows<'_>, lowers: Rows<'_>, out: Slopes<'_>| {
+            sweep::potentials(self, false, shift, uppers, lowers, out, context)
+        };
+        let mut sum = hinge(shift, uppers, lowers, out.again())?;
+        let (mut upper, mut lower) = (vec![0.0; uppers.scores.len()], vec![0.0; lowers.scores.len()]);
+        let mut more = Slopes { uppers: &mut upper, lowers: &mut lower };
+        let swapped = Slopes { uppers: &mut *more.lowers, lowers: &mut *more.uppers };
+        sum += barrier.slope * hinge(-shift, lowers, uppers, swapped)?;
+        out.add(&more, -barrier.slope);
         if barrier.slope > 1.0 {
-            let beyond = hinge(shift - barrier.kink * self.temperature, uppers, lowers)?;
-            sums.add(&beyond, barrier.slope - 1.0);
+            let beyond = shift - barrier.kink * self.temperature;
+            sum += (barrier.slope - 1.0) * hinge(beyond, uppers, lowers, more.again())?;
+            out.add(&more, barrier.slope - 1.0);
         }
-        Ok(sums)
+        Ok(sum)
     }
 
     /// The pairs one by one, the lower rows along the registers.
-    fn direct(&self, part: Part, uppers: Rows<'_>, lowers: Rows<'_>, context: &Context) -> Result<Potentials> {
+    fn direct(
+        &self,
+        part: Part,
+        uppers: Rows<'_>,
+        lowers: Rows<'_>,
+        with: With,
+        out: Slopes<'_>,
+        context: &Context,
+    ) -> Result<f64> {
         let ones;
         let upper_weights = match uppers.weights {
             Some(weights) => weights,
@@ -223,44 +242,78 @@ impl PairLoss {
         };
         let columns = lowers.scores.len();
         let scores = padded(lowers.scores);
-        let weights = lowers.weights.map_or_else(|| vec![1.0; scores.len()], padded);
-        let (mut upper_slopes, mut lower_slopes) = (vec![0.0; uppers.scores.len()], vec![0.0; scores.len()]);
-        let total = with_formula!(part.kind, formula => Direct {
-            formula,
-            uppers: uppers.scores,
-            upper_weights,
-            ends: Ends::All(columns),
-            lowers: &scores,
-            weights: OfLowers(&weights),
-            shift: part.shift,
-            temperature: self.temperature,
-            slopes: Some((&mut upper_slopes, &mut lower_slopes)),
-            context,
+        let mut weights = lowers.weights.map_or_else(|| vec![1.0; scores.len()], padded);
+        let mut slopes = vec![0.0; scores.len()];
+        out.uppers.fill(0.0);
+        macro_rules! sum {
+            ($weights:expr) => {
+                with_formula!(part.kind, formula => Direct {
+                    formula,
+                    uppers: uppers.scores,
+                    upper_weights,
+                    ends: Ends::All(columns),
+                    lowers: &scores,
+                    weights: $weights,
+                    shift: part.shift,
+                    temperature: self.temperature,
+                    slopes: Some((out.uppers, &mut slopes)),
+                    context,
+                }
+                .sum()?)
+            };
         }
-        .sum()?);
-        lower_slopes.truncate(columns);
-        Ok(Potentials { total, uppers: upper_slopes, lowers: lower_slopes })
+        let total = match with {
+            With::All => sum!(OfLowers(&weights)),
+            With::Others => sum!(ButOne { weights: &mut weights, hidden: 0.0 }),
+        };
+        out.lowers.copy_from_slice(&slopes[..columns]);
+        Ok(total)
     }
 
     /// The finite rows as always; infinite ones, of which there are two kinds on each side, as one row of each kind.
-    fn with_infinities(&self, part: Part, uppers: Rows<'_>, lowers: Rows<'_>, context: &Context) -> Result<Potentials> {
+    fn with_infinities(
+        &self,
+        part: Part,
+        uppers: Rows<'_>,
+        lowers: Rows<'_>,
+        with: With,
+        out: Slopes<'_>,
+        context: &Context,
+    ) -> Result<f64> {
         let (upper, lower) = (Split::new(uppers), Split::new(lowers));
-        let mut sums = self.sums_of(part, upper.finite(), lower.finite(), context)?;
-        let ends = self.direct(part, upper.ends(), lower.finite(), context)?;
-        let others = self.direct(part, upper.finite(), lower.ends(), context)?;
-        let both = self.direct(part, upper.ends(), lower.ends(), context)?;
-        sums.total += ends.total + others.total + both.total;
-        let joined = |a: &mut [f64], b: &[f64]| a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-        joined(&mut sums.uppers, &others.uppers);
-        joined(&mut sums.lowers, &ends.lowers);
-        let (mut upper_ends, mut lower_ends) = (ends.uppers, others.lowers);
-        joined(&mut upper_ends, &both.uppers);
-        joined(&mut lower_ends, &both.lowers);
-        Ok(Potentials {
-            total: sums.total,
-            uppers: upper.merge(&sums.uppers, &upper_ends),
-            lowers: lower.merge(&sums.lowers, &lower_ends),
-        })
+        let (mut finite_upper, mut finite_lower) = (vec![0.0; upper.scores.len()], vec![0.0; lower.scores.len()]);
+        let (mut more_upper, mut more_lower) = (finite_upper.clone(), finite_lower.clone());
+        let (mut upper_ends, mut lower_ends, mut more_ends) = ([0.0; 2], [0.0; 2], [[0.0; 2]; 2]);
+        let slopes = Slopes { uppers: &mut finite_upper, lowers: &mut finite_lower };
+        let mut sum = self.sum_of(part, upper.finite(), lower.finite(), with, slopes, context)?;
+        let slopes = Slopes { uppers: &mut upper_ends, lowers: &mut more_lower };
+        sum += self.direct(part, upper.ends(), lower.finite(), With::All, slopes, context)?;
+        let slopes = Slopes { uppers: &mut more_upper, lowers: &mut lower_ends };
+        sum += self.direct(part, upper.finite(), lower.ends(), With::All, slopes, context)?;
+        let [first, second] = &mut more_ends;
+        sum += self.direct(
+            part,
+            upper.ends(),
+            lower.ends(),
+            With::All,
+            Slopes { uppers: first, lowers: second },
+            context,
+        )?;
+        Slopes { uppers: &mut finite_upper, lowers: &mut finite_lower }
+            .add(&Slopes { uppers: &mut more_upper, lowers: &mut more_lower }, 1.0);
+        let [first, second] = &mut more_ends;
+        Slopes { uppers: &mut upper_ends, lowers: &mut lower_ends }.add(&Slopes { uppers: first, lowers: second }, 1.0);
+        upper.merge(&finite_upper, &upper_ends, out.uppers);
+        lower.merge(&finite_lower, &lower_ends, out.lowers);
+        if with == With::Others {
+            // Rows at an end met themselves there, in a tie.
+            for (i, score) in uppers.scores.iter().enumerate().filter(|(_, score)| score.is_infinite()) {
+                debug_assert_eq!(*score, lowers.scores[i]);
+                out.uppers[i] -= 0.25 * lowers.weight(i);
+                out.lowers[i] -= 0.25 * uppers.weight(i);
+            }
+        }
+        Ok(sum)
     }
 }
 
@@ -297,16 +350,15 @@ impl<'a> Split<'a> {
         Rows { scores: &ENDS, weights: Some(&self.end_weights) }
     }
 
-    /// What belongs to each row, from that of the finite rows and that of the ends.
-    fn merge(&self, finite: &[f64], ends: &[f64]) -> Vec<f64> {
+    /// Writes what belongs to each row, from that of the finite rows and that of the ends.
+    fn merge(&self, finite: &[f64], ends: &[f64; 2], out: &mut [f64]) {
         let mut finite = finite.iter();
-        let merged = self.rows.scores.iter().map(|&score| {
-            if score.is_finite() {
+        for (out, &score) in out.iter_mut().zip(self.rows.scores) {
+            *out = if score.is_finite() {
                 *finite.next().expect("a value for each row")
             } else {
                 ends[usize::from(score > 0.0)]
-            }
-        });
-        merged.collect()
+            };
+        }
     }
 }

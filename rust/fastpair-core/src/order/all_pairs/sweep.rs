@@ -7,8 +7,8 @@
 //! Time O((n + m) log n) for n rows on the smaller side, m on the other; memory: 40 bytes for each of n, and 12 for each
 //! row of both.
 
-use super::search::count_below;
-use super::{Potentials, Rows};
+use super::kernel::search::count_below;
+use super::{PairLoss, Rows, Slopes};
 use crate::error::Result;
 use crate::order::sort::sort_floats;
 use crate::pool::Context;
@@ -44,20 +44,25 @@ impl Moments {
     }
 }
 
-/// The sums of all pairs.
+/// The sum of all pairs.
 pub(super) fn potentials(
+    loss: &PairLoss,
     squared: bool,
     shift: f64,
-    temperature: f64,
     uppers: Rows<'_>,
     lowers: Rows<'_>,
+    out: Slopes<'_>,
     context: &Context,
-) -> Result<Potentials> {
+) -> Result<f64> {
+    let temperature = loss.temperature;
     // Mirrored, lower rows are the upper ones: the smaller side makes the table.
     let mirrored = uppers.scores.len() > lowers.scores.len();
     let (tabled, others) = if mirrored { (lowers, uppers) } else { (uppers, lowers) };
-    let threshold = |score: f64| if mirrored { -score - shift } else { score - shift };
-    let place = |score: f64| if mirrored { -score } else { score };
+    let (tabled_out, others_out) = if mirrored { (out.lowers, out.uppers) } else { (out.uppers, out.lowers) };
+    // From a score among the others, so that a shift costs no digits of scores far from 0.
+    let origin = tabled.scores.first().copied().unwrap_or_default();
+    let place = |score: f64| if mirrored { origin - score } else { score - origin };
+    let threshold = |score: f64| place(score) - shift;
 
     let thresholds: Vec<f64> = tabled.scores.iter().map(|&score| threshold(score)).collect();
     let mut table = thresholds.clone();
@@ -66,7 +71,7 @@ pub(super) fn potentials(
 
     let mut places = vec![0u32; thresholds.len()];
     let mut weights = vec![0.0; table.len()];
-    count_below(&table, &thresholds, |i, below| {
+    count_below(&table, &thresholds, context, |i, below| {
         places[i] = below as u32;
         weights[below] += tabled.weight(i);
     });
@@ -80,7 +85,7 @@ pub(super) fn potentials(
         context.check()?;
         block.clear();
         block.extend(scores.iter().map(|&score| place(score)));
-        count_below(&table, &block, |i, count| {
+        count_below(&table, &block, context, |i, count| {
             let row = at * BLOCK + i;
             below[row] = count as u32;
             if count > 0 {
@@ -118,18 +123,17 @@ pub(super) fn potentials(
         passed[i] = under;
     }
     context.check()?;
-    let tabled_slopes = places.into_iter().map(|i| tabled_slopes[i as usize]).collect();
-    let other_slopes = below
-        .into_iter()
-        .zip(others.scores)
-        .map(|(count, &score)| {
-            let Some(i) = (count as usize).checked_sub(1) else { return 0.0 };
-            let distance = place(score) - table[i];
-            if squared { 2.0 * (passed[i].first + passed[i].count * distance) / temperature } else { passed[i].count }
-        })
-        .collect();
-    let (uppers, lowers) = if mirrored { (other_slopes, tabled_slopes) } else { (tabled_slopes, other_slopes) };
-    Ok(Potentials { total, uppers, lowers })
+    for (out, i) in tabled_out.iter_mut().zip(places) {
+        *out = tabled_slopes[i as usize];
+    }
+    for ((out, count), &score) in others_out.iter_mut().zip(below).zip(others.scores) {
+        *out = match (count as usize).checked_sub(1) {
+            None => 0.0,
+            Some(i) if squared => 2.0 * (passed[i].first + passed[i].count * (place(score) - table[i])) / temperature,
+            Some(i) => passed[i].count,
+        };
+    }
+    Ok(total)
 }
 
 /// Rows looked up between two questions whether to stop.

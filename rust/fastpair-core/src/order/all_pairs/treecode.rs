@@ -25,7 +25,7 @@ use super::boxes::{Boxes, Grid, Side};
 use super::field::Field;
 use super::kernel::chebyshev::{Basis, ORDERS, with_order};
 use super::kernel::formula::Kind;
-use super::{Potentials, Rows};
+use super::{PairLoss, Rows, Slopes, With};
 use crate::error::Result;
 use crate::pool::Context;
 use std::f64::consts::PI;
@@ -49,34 +49,36 @@ pub(super) fn order_for(tolerance: f64) -> usize {
     ORDERS.into_iter().find(|&order| truncation(order) <= tolerance).unwrap_or(ORDERS[ORDERS.len() - 1])
 }
 
-/// The sums of all pairs, to a relative error of `tolerance`; None if the scores are too large for boxes.
+/// The sum of all pairs, to a relative error of `tolerance`; None if scores lie too far out for boxes.
 pub(super) fn potentials(
+    loss: &PairLoss,
     kind: Kind,
-    temperature: f64,
-    tolerance: f64,
     uppers: Rows<'_>,
     lowers: Rows<'_>,
+    with: With,
+    out: Slopes<'_>,
     context: &Context,
-) -> Result<Option<Potentials>> {
-    let grid = Grid::new(temperature);
-    if !grid.holds(uppers.scores) || !grid.holds(lowers.scores) {
-        return Ok(None);
-    }
-    with_order!(order_for(tolerance), P => {
+) -> Result<Option<f64>> {
+    let grid = Grid::new(loss.temperature);
+    let Some(boxes) = Boxes::new(&grid, [uppers.scores, lowers.scores], context)? else { return Ok(None) };
+    with_order!(order_for(loss.tolerance), P => {
         let basis = Basis::<P>::new();
-        let boxes = Boxes::new(&grid, [uppers.scores, lowers.scores], context)?;
         let threads = context.threads_for(uppers.scores.len().min(lowers.scores.len())).min(2);
-        let build = |rows: Rows<'_>| Side::<P>::new(&grid, &boxes, &basis, rows, context);
-        let mut sides = context.map(threads, vec![uppers, lowers], build)?;
+        let build = |(side, rows): (usize, Rows<'_>)| Side::<P>::new(&grid, &boxes, &basis, side, rows, context);
+        let mut sides = context.map(threads, vec![(0, uppers), (1, lowers)], build)?;
         let (lower, upper) = (sides.pop().expect("two sides")?, sides.pop().expect("two sides")?);
-        let mut field = Field::new(&grid, &boxes.numbers, upper.nodes(), lower.nodes());
-        field.add_near(kind, context)?;
+        let mut field = Field::new(&grid, &boxes.numbers, upper.nodes(), lower.nodes(), upper.begins());
+        field.add_near(kind, (with == With::Others).then_some(P), context)?;
         field.add_far(kind, context)?;
         let Field { total, upper_slopes, lower_slopes, .. } = field;
-        let spread = |(side, slopes): (Side<P>, Vec<f64>)| side.spread(&basis, &slopes, context);
-        let mut sides = context.map(threads, vec![(upper, upper_slopes), (lower, lower_slopes)], spread)?;
-        let (lowers, uppers) = (sides.pop().expect("two sides")?, sides.pop().expect("two sides")?);
-        Ok(Some(Potentials { total, uppers, lowers }))
+        // A node that stands for many rows has met them all: each row takes itself back, which among so many loses nothing.
+        let spread = |(side, slopes, out, others): (Side<P>, Vec<f64>, &mut [f64], Rows<'_>)| {
+            let own = |row: usize| if with == With::Others { -0.25 * others.weight(row) } else { 0.0 };
+            side.spread(&basis, &slopes, out, own, context)
+        };
+        let sides = vec![(upper, upper_slopes, out.uppers, lowers), (lower, lower_slopes, out.lowers, uppers)];
+        context.map(threads, sides, spread)?.into_iter().collect::<Result<()>>()?;
+        Ok(Some(total))
     })
 }
 

@@ -38,6 +38,26 @@ impl PairWeights for OfLowers<'_> {
     }
 }
 
+/// Weights of pairs of rows with the same rows, of which none meets itself.
+pub(crate) struct ButOne<'a> {
+    /// Of the lower rows, padded.
+    pub weights: &'a mut [f64],
+    /// The weight that the row at hand hides.
+    pub hidden: f64,
+}
+
+impl PairWeights for ButOne<'_> {
+    const OF_PAIRS: bool = true;
+    #[inline(always)]
+    fn row(&mut self, row: usize, _: usize) -> &[f64] {
+        if let Some(before) = row.checked_sub(1) {
+            self.weights[before] = self.hidden;
+        }
+        self.hidden = std::mem::replace(&mut self.weights[row], 0.0);
+        self.weights
+    }
+}
+
 /// Upper rows, each against the first lower rows: sums of `weight * formula(x)`, where
 /// `x = (lower - upper + shift) / temperature`, and of its derivative with respect to `x`.
 pub(crate) struct Direct<'a, F, W> {
@@ -83,7 +103,7 @@ impl<F: Formula, W: PairWeights> Direct<'_, F, W> {
         unsafe {
             // Where equal infinities meet, they tie.
             let tie = L::F64::splat(self.shift);
-            let upper = L::F64::splat(self.uppers[row] - self.shift);
+            let upper = L::F64::splat(self.uppers[row]);
             let factor = L::F64::splat(1.0 / self.temperature);
             let (zero, tiny) = (L::F64::splat(0.0), L::F64::splat(f64::MIN_POSITIVE));
             let (mut values, mut slopes) = (zero, zero);
@@ -92,7 +112,7 @@ impl<F: Formula, W: PairWeights> Direct<'_, F, W> {
             let mut at = 0;
             while at < end {
                 let x = L::F64::load(self.lowers.as_ptr().add(at)).sub(upper);
-                let x = x.select(L::F64::splat(f64::NEG_INFINITY), x, tie).mul(factor);
+                let x = x.select(L::F64::splat(f64::NEG_INFINITY), x.add(tie), tie).mul(factor);
                 let (value, slope) = self.formula.at(x);
                 let mut weight = L::F64::load(weights.as_ptr().add(at));
                 let mut slope_below = slope;
