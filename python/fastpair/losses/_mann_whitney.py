@@ -92,7 +92,7 @@ def mann_whitney(
     temperature : float
         What divides the differences, positive.
     margin : float
-        The margin of the hinges, the square and the barrier.
+        The margin of the hinges, the square and the barrier, for which it must not be negative.
     slope : float
         How steep the barrier is outside of its margin, at least 1.
     weights : array_like, shape of the scores, optional
@@ -263,7 +263,7 @@ def check_surrogate(
     return (
         surrogate,
         check_number(temperature, "temperature", above=0),
-        check_number(margin, "margin"),
+        check_number(margin, "margin", least=0 if surrogate == "barrier" else -np.inf),
         check_number(slope, "slope", least=1),
         check_rtol(rtol),
     )

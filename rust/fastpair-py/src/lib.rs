@@ -23,7 +23,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 #[global_allocator]
-static ALLOCATOR: alloc::Buffers = alloc::Buffers::new();
+static ALLOCATOR: alloc::HugePages = alloc::HugePages;
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {

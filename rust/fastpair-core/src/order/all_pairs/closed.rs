@@ -1,6 +1,6 @@
 //! Sums over all pairs that separate: squares and exponentials. O(n) time; no memory but the result's.
 
-use super::{Rows, Slopes};
+use super::{Rows, Slopes, origin};
 use crate::pool::Context;
 use crate::simd::{self, math::ExpOfDifferences};
 
@@ -13,11 +13,17 @@ fn about_mean(rows: Rows<'_>, origin: f64) -> (f64, f64, f64) {
 }
 
 /// `x^2`, `x = (lower - upper + shift) / temperature`.
-pub(super) fn square(shift: f64, temperature: f64, uppers: Rows<'_>, lowers: Rows<'_>, out: Slopes<'_>) -> f64 {
-    // In quarters no difference overflows; from a score among the others, differences keep the digits that a mean far
-    // from 0 would lose.
+pub(super) fn square(
+    shift: f64,
+    temperature: f64,
+    uppers: Rows<'_>,
+    lowers: Rows<'_>,
+    out: Slopes<'_>,
+    context: &Context,
+) -> f64 {
+    // In quarters no difference overflows.
     let (shift, temperature) = (shift / 4.0, temperature / 4.0);
-    let origin = uppers.scores.first().copied().unwrap_or_default() / 4.0;
+    let origin = origin(uppers, lowers, context) / 4.0;
     let (upper_count, upper_mean, upper_squares) = about_mean(uppers, origin);
     let (lower_count, lower_mean, lower_squares) = about_mean(lowers, origin);
     let mean = lower_mean - upper_mean + shift;

@@ -122,6 +122,18 @@ pub(crate) struct Part {
     pub shift: f64,
 }
 
+/// Where to take scores from so that a margin costs no digits of scores far from 0: a number whose differences with all
+/// finite scores are exact (Sterbenz's lemma), or 0.
+fn origin(uppers: Rows<'_>, lowers: Rows<'_>, context: &Context) -> f64 {
+    let [upper, lower] = [uppers, lowers].map(|rows| simd::call(context.isa, FindRange(rows.scores)));
+    let (low, high) = (upper.low.min(lower.low), upper.high.max(lower.high));
+    match () {
+        () if low > 0.0 && high / 2.0 <= low => low,
+        () if high < 0.0 && low / 2.0 >= high => high,
+        () => 0.0,
+    }
+}
+
 /// Up to this many pairs for each row are looked at one by one.
 const FEW_PAIRS: usize = 48;
 
@@ -172,7 +184,9 @@ impl PairLoss {
         context: &Context,
     ) -> Result<f64> {
         let (rows, columns) = (uppers.scores.len(), lowers.scores.len());
-        if (rows as u128) * (columns as u128) <= (FEW_PAIRS * (rows + columns)) as u128 {
+        let few = (rows as u128) * (columns as u128) <= (FEW_PAIRS * (rows + columns)) as u128;
+        // Squares separate for few rows as well as for many, and so never overflow on the way.
+        if few && part.kind != Kind::Square {
             return self.direct(part, uppers, lowers, with, out, context);
         }
         let infinite = |rows: Rows<'_>| simd::call(context.isa, FindRange(rows.scores)).reaches_infinity();
@@ -183,7 +197,7 @@ impl PairLoss {
             Kind::Hinge => sweep::potentials(self, false, part.shift, uppers, lowers, out, context),
             Kind::SquaredHinge => sweep::potentials(self, true, part.shift, uppers, lowers, out, context),
             Kind::Barrier(barrier) => self.barrier(barrier, part.shift, uppers, lowers, out, context),
-            Kind::Square => Ok(closed::square(part.shift, self.temperature, uppers, lowers, out)),
+            Kind::Square => Ok(closed::square(part.shift, self.temperature, uppers, lowers, out, context)),
             Kind::Exponential => Ok(closed::exponential(self.temperature, uppers, lowers, out, context)),
             Kind::Logistic | Kind::Sigmoid => {
                 let mut out = out;

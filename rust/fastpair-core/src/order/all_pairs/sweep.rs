@@ -8,7 +8,7 @@
 //! row of both.
 
 use super::kernel::search::count_below;
-use super::{PairLoss, Rows, Slopes};
+use super::{PairLoss, Rows, Slopes, origin};
 use crate::error::Result;
 use crate::order::sort::sort_floats;
 use crate::pool::Context;
@@ -59,8 +59,7 @@ pub(super) fn potentials(
     let mirrored = uppers.scores.len() > lowers.scores.len();
     let (tabled, others) = if mirrored { (lowers, uppers) } else { (uppers, lowers) };
     let (tabled_out, others_out) = if mirrored { (out.lowers, out.uppers) } else { (out.uppers, out.lowers) };
-    // From a score among the others, so that a shift costs no digits of scores far from 0.
-    let origin = tabled.scores.first().copied().unwrap_or_default();
+    let origin = origin(uppers, lowers, context);
     let place = |score: f64| if mirrored { origin - score } else { score - origin };
     let threshold = |score: f64| place(score) - shift;
 
