@@ -85,7 +85,7 @@ def test_margins(surrogate, margin, isa):
     scores, positive = make("float64", 99)
     if surrogate == "barrier" and margin < 0:
         # Its three lines no longer meet where the parts of it change.
-        with pytest.raises(ValueError, match="margin must be at least 0, not -0.5"):
+        with pytest.raises(ValueError, match=r"margin must be at least 0, not -0\.5"):
             losses.mann_whitney(scores, positive, surrogate=surrogate, margin=margin)
         return
     for temperature, slope in ((1, 2), (0.3, 1), (2.5, 7.5)):

@@ -164,10 +164,12 @@ def mann_whitney(
 
     Accuracy: logistic and sigmoid sums go through boxes of nearby scores with Chebyshev expansions, near boxes directly
     and far ones by exponentials. All terms are of one sign, so the value and each component of the gradient have a
-    relative error of at most rtol. The other surrogates are exact up to rounding.
+    relative error of at most rtol, plus about 1e-14 of rounding. The bound is proved: 6 nodes for each box and class
+    have 5e-3, 8 have 6e-5, 12 have 7e-9, 16 (the default) 6e-13 and 18 have 5e-15. The other surrogates are exact up to
+    rounding. Sums are formed before their mean is taken: exponentials beyond 1e308 are infinite.
 
-    Cost: O(n) for logistic, sigmoid, square and exponential, O(n log n) for hinges and barrier, for each of k grades
-    beyond two once more. Memory: O(n); for a matrix one byte for each entry, two with `ignore`.
+    Cost: O(n) for logistic, sigmoid, square and exponential, O(n log n) for hinges and barrier; k grades take log k
+    times as long as two. Memory: O(n); for a matrix one byte for each entry, two with `ignore`.
 
     References
     ----------

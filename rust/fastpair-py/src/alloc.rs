@@ -8,9 +8,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 /// The system's allocator, and a word to the kernel about large buffers.
 pub struct HugePages;
 
-/// From this size on, that of numpy, buffers are large.
+/// From this size on buffers are large: those that fill a huge page.
 #[cfg(target_os = "linux")]
-const LARGE: usize = 1 << 22;
+const LARGE: usize = 1 << 21;
 
 /// The size of a huge page.
 #[cfg(target_os = "linux")]

@@ -277,6 +277,7 @@ pub fn soft_rank<'py>(
 /// What `upstream`, one number for each soft rank, is in terms of scores.
 #[pyfunction]
 #[pyo3(signature = (scores, upstream, offsets, rows, temperature, rtol, num_threads))]
+#[allow(clippy::too_many_arguments)] // one for each of Python's
 pub fn soft_rank_vjp<'py>(
     py: Python<'py>,
     scores: Bound<'py, PyUntypedArray>,

@@ -60,47 +60,45 @@ impl Pairs {
         context: &Context,
     ) -> Result<Term> {
         let above = |i: usize| list.relevance[i] == high;
-        let lowers = list.scores.len() - uppers;
-        let part = |values: &[f64]| -> [Vec<f64>; 2] {
-            // Written to both sides, kept on one: no branch to foresee.
-            let (mut upper, mut lower) = (vec![0.0; uppers + 1], vec![0.0; lowers + 1]);
-            let (mut up, mut low) = (0, 0);
+        let count = list.scores.len();
+        // Upper rows from the front, lower rows from the back. A row is written to both ends and kept at one: no branch to
+        // foresee, and what stands between the ends is nobody's.
+        let part = |values: &[f64], out: &mut [f64]| {
+            let (mut up, mut low) = (0, count);
             for (i, &value) in values.iter().enumerate() {
-                (upper[up], lower[low]) = (value, value);
+                (out[up], out[low - 1]) = (value, value);
                 up += usize::from(above(i));
-                low += usize::from(!above(i));
+                low -= usize::from(!above(i));
             }
-            upper.truncate(uppers);
-            lower.truncate(lowers);
-            [upper, lower]
         };
-        let [upper, lower] = part(list.scores);
-        let weights = (!list.extra.is_empty()).then(|| part(list.extra));
-        let (upper, lower) = (
-            Stretch { scores: upper, weights: weights.as_ref().map(|weights| &weights[0][..]) },
-            Stretch { scores: lower, weights: weights.as_ref().map(|weights| &weights[1][..]) },
-        );
-        let (upper_mass, lower_mass) = (upper.mass(), lower.mass());
-        let size = upper_mass * lower_mass;
-        let mut slopes = vec![0.0; list.scores.len()];
+        // The scores in parts may lie where derivatives will be.
+        let mut room = if gradient.is_some() { Vec::new() } else { vec![0.0; count] };
+        let room = gradient.unwrap_or(&mut room);
+        part(list.scores, room);
+        let mut weights = vec![0.0; list.extra.len()];
+        part(list.extra, &mut weights);
+        let weights = (!weights.is_empty()).then(|| weights.split_at(uppers));
+        let (upper, lower) = room.split_at(uppers);
+        let upper = Rows { scores: upper, weights: weights.map(|(upper, _)| upper) };
+        let lower = Rows { scores: lower, weights: weights.map(|(_, lower)| lower) };
+        let mass = |rows: Rows<'_>| rows.weights.map_or(rows.scores.len() as f64, |weights| weights.iter().sum());
+        let (upper_mass, lower_mass): (f64, f64) = (mass(upper), mass(lower));
+        let mut slopes = vec![0.0; count];
         let (upper_slopes, lower_slopes) = slopes.split_at_mut(uppers);
         let out = Slopes { uppers: upper_slopes, lowers: lower_slopes };
-        let sum = self.0.sum(upper.rows(), lower.rows(), out, context)?;
-        if let Some(gradient) = gradient {
-            // Both sides keep the order of the items: two cursors, and the sign of the side.
-            let (mut up, mut low) = (0, uppers);
-            let inverse = 1.0 / self.0.temperature;
-            for (i, out) in gradient.iter_mut().enumerate() {
-                let (at, factor) = if above(i) { (up, -inverse) } else { (low, inverse) };
-                *out = factor * slopes[at];
-                up += usize::from(above(i));
-                low += usize::from(!above(i));
-            }
-            for (out, &weight) in gradient.iter_mut().zip(list.extra) {
-                *out = weighted(weight, *out);
-            }
+        let sum = self.0.sum(upper, lower, out, context)?;
+        let (mut up, mut low) = (0, count);
+        let factors = [1.0 / self.0.temperature, -1.0 / self.0.temperature];
+        for (i, out) in room.iter_mut().enumerate() {
+            let side = usize::from(above(i));
+            *out = factors[side] * slopes[[low.wrapping_sub(1), up][side]];
+            up += side;
+            low -= 1 - side;
         }
-        Ok(Term { sum, size, items: upper_mass })
+        for (out, &weight) in room.iter_mut().zip(list.extra) {
+            *out = weighted(weight, *out);
+        }
+        Ok(Term { sum, size: upper_mass * lower_mass, items: upper_mass })
     }
 
     fn many_levels(&self, list: List<'_>, gradient: Option<&mut [f64]>, context: &Context) -> Result<Term> {
@@ -128,22 +126,6 @@ impl Pairs {
             below += mass;
         }
         Ok(term)
-    }
-}
-
-/// Scores of one side and their weights, if there are any.
-struct Stretch<'a> {
-    scores: Vec<f64>,
-    weights: Option<&'a [f64]>,
-}
-
-impl Stretch<'_> {
-    fn rows(&self) -> Rows<'_> {
-        Rows { scores: &self.scores, weights: self.weights }
-    }
-
-    fn mass(&self) -> f64 {
-        self.weights.as_ref().map_or(self.scores.len() as f64, |weights| weights.iter().sum())
     }
 }
 

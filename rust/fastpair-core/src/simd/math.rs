@@ -175,13 +175,16 @@ mod tests {
                 assert!(near(one(exp, x), x.exp()), "exp({x}) is {:e}, not {:e}", one(exp, x), x.exp());
                 let e = (x * 0.1).exp().min(1.0);
                 assert!(near(one(log1p_unit, e), e.ln_1p()), "log1p({e}) is {:e}", one(log1p_unit, e));
+                // SAFETY: inside `call`.
                 let value = |x| unsafe { softplus::<L::F64>(x).0 };
                 assert!(near(one(value, x), x.max(0.0) + (-x.abs()).exp().ln_1p()), "softplus({x})");
+                // SAFETY: inside `call`.
                 let sigmoid = |x| unsafe { softplus::<L::F64>(x).1 };
                 assert!(near(
                     one(sigmoid, x),
                     if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) }
                 ));
+                // SAFETY: inside `call`.
                 let slope = |x| unsafe { softplus::<L::F64>(x).2 };
                 assert!(near(one(slope, x), (-x.abs()).exp() / (1.0 + (-x.abs()).exp()).powi(2)), "slope({x})");
             }

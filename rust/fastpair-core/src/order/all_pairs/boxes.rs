@@ -185,6 +185,22 @@ pub(super) struct Nodes<'a> {
     pub places: &'a [f64],
     /// Their weights.
     pub weights: &'a [f64],
+    /// Where the rows of each box begin, and the end.
+    pub rows: &'a [usize],
+}
+
+impl Nodes<'_> {
+    /// The nodes of a box.
+    #[inline(always)]
+    pub fn of(&self, rank: usize) -> std::ops::Range<usize> {
+        self.begins[rank]..self.begins[rank + 1]
+    }
+
+    /// How many rows they stand for.
+    #[inline(always)]
+    pub fn rows_of(&self, rank: usize) -> usize {
+        self.rows[rank + 1] - self.rows[rank]
+    }
 }
 
 /// The rows of one side, by box, and the nodes that stand for them.
@@ -251,14 +267,9 @@ impl<const P: usize> Side<P> {
         Ok(side)
     }
 
-    /// Where the rows of each box begin, and the end.
-    pub fn begins(&self) -> &[usize] {
-        &self.begins
-    }
-
     /// The nodes of all boxes.
     pub fn nodes(&self) -> Nodes<'_> {
-        Nodes { begins: &self.node_begins, places: &self.node_places, weights: &self.node_weights }
+        Nodes { begins: &self.node_begins, places: &self.node_places, weights: &self.node_weights, rows: &self.begins }
     }
 
     /// Writes for each row, in the caller's order, the value of a smooth function whose values at the nodes are given.

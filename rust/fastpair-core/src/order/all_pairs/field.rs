@@ -1,10 +1,14 @@
 //! Sums over all pairs of nodes of two sides: near ones one by one, far ones by sweeps over the boxes.
 
+use super::With;
 use super::boxes::{Grid, Nodes};
+use super::kernel::aligned::Aligned;
+use super::kernel::chebyshev::Basis;
 use super::kernel::direct::{ButOne, Direct, Ends, OfLowers, PAD, PairWeights};
 use super::kernel::formula::{Kind, with_formula};
 use crate::error::Result;
 use crate::pool::Context;
+use crate::simd::{self, Level, Op};
 
 /// Terms of the series far out: the next one is below `e^-36` of the value.
 const TERMS: usize = 6;
@@ -99,14 +103,52 @@ impl Near<'_> {
     }
 }
 
+/// The formula and its derivative for all nodes of two full boxes: `[b][a]` for lower node b and upper node a, and the
+/// derivative as `[a][b]`.
+struct Table<const P: usize> {
+    values: [[f64; P]; P],
+    slopes: [[f64; P]; P],
+    mirrored: [[f64; P]; P],
+}
+
+/// The nodes of two full boxes meet: the sum of their pairs, weighted, and slopes to add to.
+struct Meet<'a, const P: usize> {
+    table: &'a Table<P>,
+    upper_weights: &'a [f64],
+    lower_weights: &'a [f64],
+    upper_slopes: &'a mut [f64],
+    lower_slopes: &'a mut [f64],
+}
+
+impl<const P: usize> Op for Meet<'_, P> {
+    type Out = f64;
+    #[inline(always)]
+    fn run<L: Level>(self) -> f64 {
+        let (mut values, mut uppers, mut lowers) = ([0.0; P], [0.0; P], [0.0; P]);
+        for (b, weight) in self.lower_weights.iter().enumerate().take(P) {
+            for a in 0..P {
+                values[a] += weight * self.table.values[b][a];
+                uppers[a] += weight * self.table.slopes[b][a];
+            }
+        }
+        for (a, weight) in self.upper_weights.iter().enumerate().take(P) {
+            for (sum, slope) in lowers.iter_mut().zip(&self.table.mirrored[a]) {
+                *sum += weight * slope;
+            }
+        }
+        self.upper_slopes.iter_mut().zip(uppers).for_each(|(sum, slope)| *sum += slope);
+        self.lower_slopes.iter_mut().zip(lowers).for_each(|(sum, slope)| *sum += slope);
+        self.upper_weights.iter().zip(values).map(|(weight, value)| weight * value).sum()
+    }
+}
+
 /// Sums at the nodes of two sides.
-pub(super) struct Field<'a> {
+pub(super) struct Field<'a, const P: usize> {
     grid: &'a Grid,
     numbers: &'a [f64],
+    basis: &'a Basis<P>,
     upper: Nodes<'a>,
     lower: Nodes<'a>,
-    /// Where the rows of the upper side begin in each box, and the end.
-    rows: &'a [usize],
     /// The sum over all pairs, weighted.
     pub total: f64,
     /// For each upper node the sum of the derivative over lower nodes, times their weights.
@@ -115,10 +157,10 @@ pub(super) struct Field<'a> {
     pub lower_slopes: Vec<f64>,
 }
 
-impl<'a> Field<'a> {
-    pub fn new(grid: &'a Grid, numbers: &'a [f64], upper: Nodes<'a>, lower: Nodes<'a>, rows: &'a [usize]) -> Self {
+impl<'a, const P: usize> Field<'a, P> {
+    pub fn new(grid: &'a Grid, numbers: &'a [f64], basis: &'a Basis<P>, upper: Nodes<'a>, lower: Nodes<'a>) -> Self {
         let (upper_slopes, lower_slopes) = (vec![0.0; upper.places.len()], vec![0.0; lower.places.len()]);
-        Self { grid, numbers, upper, lower, rows, total: 0.0, upper_slopes, lower_slopes }
+        Self { grid, numbers, basis, upper, lower, total: 0.0, upper_slopes, lower_slopes }
     }
 
     /// The distance from a box to another, in temperatures.
@@ -127,9 +169,10 @@ impl<'a> Field<'a> {
         (self.numbers[to] - self.numbers[from]) * (2.0 * self.grid.half)
     }
 
-    /// Pairs of nodes in boxes near each other. If both sides are the same rows, and none is to meet itself, `alone` is the
-    /// most rows that a box keeps as nodes; in fuller boxes rows do meet themselves.
-    pub fn add_near(&mut self, kind: Kind, alone: Option<usize>, context: &Context) -> Result<()> {
+    /// Pairs of nodes in boxes near each other. Boxes of few rows hold these as nodes, and with others alone no row meets
+    /// itself there; in fuller boxes rows do.
+    pub fn add_near(&mut self, kind: Kind, with: With, context: &Context) -> Result<()> {
+        let tables = self.tables(kind, context)?;
         let (mut places, mut weights, mut slopes) = (Vec::new(), Vec::new(), Vec::new());
         let (mut first, mut end) = (0, 0);
         for rank in 0..self.numbers.len() {
@@ -140,49 +183,103 @@ impl<'a> Field<'a> {
             while end < self.numbers.len() && self.numbers[end] - number <= self.grid.near {
                 end += 1;
             }
-            let uppers = self.upper.begins[rank]..self.upper.begins[rank + 1];
-            let lowers = self.lower.begins[first]..self.lower.begins[end];
-            if uppers.is_empty() || lowers.is_empty() {
+            let uppers = self.upper.of(rank);
+            if uppers.is_empty() {
                 continue;
             }
-            places.clear();
-            for other in first..end {
-                let distance = self.distance(rank, other);
-                let nodes = self.lower.begins[other]..self.lower.begins[other + 1];
-                places.extend(self.lower.places[nodes].iter().map(|place| place + distance));
-            }
-            // Room for whole registers from any node on.
-            let padded = lowers.len() + PAD;
-            places.resize(padded, 0.0);
-            weights.clear();
-            weights.extend_from_slice(&self.lower.weights[lowers.clone()]);
-            weights.resize(padded, 0.0);
-            slopes.clear();
-            slopes.resize(padded, 0.0);
-            let own = self.lower.begins[rank] - lowers.start..self.lower.begins[rank + 1] - lowers.start;
-            let apart = alone.is_some_and(|most| self.rows[rank + 1] - self.rows[rank] <= most);
-            let parts =
-                if apart { vec![0..own.start, own.clone(), own.end..lowers.len()] } else { vec![0..lowers.len()] };
-            for part in parts {
+            let full = self.upper.rows_of(rank) > P;
+            let mut other = first;
+            while other < end {
+                // As many boxes at a time as are alike.
+                let by_table = |other: usize| full && self.lower.rows_of(other) > P && !tables.is_empty();
+                if by_table(other) {
+                    context.check()?;
+                    let offset = (self.numbers[other] - number + self.grid.near) as usize;
+                    let lowers = self.lower.of(other);
+                    self.total += simd::call(
+                        context.isa,
+                        Meet {
+                            table: &tables[offset],
+                            upper_weights: &self.upper.weights[uppers.clone()],
+                            lower_weights: &self.lower.weights[lowers.clone()],
+                            upper_slopes: &mut self.upper_slopes[uppers.clone()],
+                            lower_slopes: &mut self.lower_slopes[lowers],
+                        },
+                    );
+                    other += 1;
+                    continue;
+                }
+                let alone = |other: usize| with == With::Others && other == rank && !full;
+                let begin = other;
+                other += 1;
+                while !alone(begin) && other < end && !by_table(other) && !alone(other) {
+                    other += 1;
+                }
+                let lowers = self.lower.begins[begin]..self.lower.begins[other];
+                if lowers.is_empty() {
+                    continue;
+                }
+                places.clear();
+                for near in begin..other {
+                    let distance = self.distance(rank, near);
+                    places.extend(self.lower.places[self.lower.of(near)].iter().map(|place| place + distance));
+                }
+                let padded = lowers.len().next_multiple_of(PAD);
+                places.resize(padded, 0.0);
+                weights.clear();
+                weights.extend_from_slice(&self.lower.weights[lowers.clone()]);
+                weights.resize(padded, 0.0);
+                slopes.clear();
+                slopes.resize(padded, 0.0);
                 let mut near = Near {
                     uppers: &self.upper.places[uppers.clone()],
                     upper_weights: &self.upper.weights[uppers.clone()],
-                    lowers: &places[part.start..],
-                    count: part.len(),
-                    slopes: (&mut self.upper_slopes[uppers.clone()], &mut slopes[part.start..]),
+                    lowers: &places,
+                    count: lowers.len(),
+                    slopes: (&mut self.upper_slopes[uppers.clone()], &mut slopes),
                 };
-                let weights = &mut weights[part.start..];
-                self.total += if apart && part == own {
-                    near.sum(kind, ButOne { weights, hidden: 0.0 }, context)?
+                self.total += if alone(begin) {
+                    near.sum(kind, ButOne { weights: &mut weights, hidden: 0.0 }, context)?
                 } else {
-                    near.sum(kind, OfLowers(weights), context)?
+                    near.sum(kind, OfLowers(&weights), context)?
                 };
-            }
-            for (sum, slope) in self.lower_slopes[lowers].iter_mut().zip(&slopes) {
-                *sum += slope;
+                for (sum, slope) in self.lower_slopes[lowers].iter_mut().zip(&slopes) {
+                    *sum += slope;
+                }
             }
         }
         Ok(())
+    }
+
+    /// What nodes of full boxes are to each other, for each distance of boxes; none if few boxes are full.
+    fn tables(&self, kind: Kind, context: &Context) -> Result<Vec<Table<P>>> {
+        let full = (0..self.numbers.len()).filter(|&rank| self.upper.rows_of(rank) > P && self.lower.rows_of(rank) > P);
+        if full.take(4).count() < 4 {
+            return Ok(Vec::new());
+        }
+        let near = self.grid.near as i64;
+        let places: [f64; P] = std::array::from_fn(|a| self.basis.nodes[a] * self.grid.half);
+        (-near..=near)
+            .map(|boxes| {
+                let distance = boxes as f64 * (2.0 * self.grid.half);
+                let mut table = Table { values: [[0.0; P]; P], slopes: [[0.0; P]; P], mirrored: [[0.0; P]; P] };
+                let mut arguments: Vec<f64> = Vec::with_capacity(P * P);
+                for lower in places {
+                    arguments.extend(places.iter().map(|upper| lower + distance - upper));
+                }
+                let mut values = vec![0.0; P * P];
+                let (arguments, out) = (&mut arguments, &mut values);
+                with_formula!(kind, formula => simd::call(context.isa, Aligned { formula, arguments, values: out }));
+                for b in 0..P {
+                    for a in 0..P {
+                        table.values[b][a] = values[b * P + a];
+                        table.slopes[b][a] = arguments[b * P + a];
+                        table.mirrored[a][b] = arguments[b * P + a];
+                    }
+                }
+                Ok(table)
+            })
+            .collect()
     }
 
     /// Pairs of nodes in boxes far from each other: those behind, in a sweep up and one down.

@@ -4,8 +4,7 @@
 //! thresholds only counts and first and second moments of the rows matter; a sweep down the table carries them along as
 //! sums of positive terms, so nothing cancels, however large the scores.
 //!
-//! Time O((n + m) log n) for n rows on the smaller side, m on the other; memory: 40 bytes for each of n, and 12 for each
-//! row of both.
+//! Time O((n + m) log n) for n rows on the smaller side, m on the other; memory: 48 bytes for each of n.
 
 use super::kernel::search::count_below;
 use super::{PairLoss, Rows, Slopes, origin};
@@ -63,34 +62,35 @@ pub(super) fn potentials(
     let place = |score: f64| if mirrored { origin - score } else { score - origin };
     let threshold = |score: f64| place(score) - shift;
 
-    let thresholds: Vec<f64> = tabled.scores.iter().map(|&score| threshold(score)).collect();
-    let mut table = thresholds.clone();
+    let mut table: Vec<f64> = tabled.scores.iter().map(|&score| threshold(score)).collect();
     sort_floats(&mut table, context)?;
     table.dedup();
 
-    let mut places = vec![0u32; thresholds.len()];
-    let mut weights = vec![0.0; table.len()];
-    count_below(&table, &thresholds, context, |i, below| {
-        places[i] = below as u32;
-        weights[below] += tabled.weight(i);
-    });
-    context.check()?;
+    // How many thresholds are below each row: kept where its slope will be.
+    let search = |rows: Rows<'_>, out: &mut [f64], place: &(dyn Fn(f64) -> f64 + Sync)| {
+        let blocks = rows.scores.chunks(BLOCK).zip(out.chunks_mut(BLOCK)).collect();
+        let done = context.map(context.threads_for(rows.scores.len()), blocks, |(scores, out)| {
+            context.check()?;
+            let places: Vec<f64> = scores.iter().map(|&score| place(score)).collect();
+            count_below(&table, &places, context, |i, below| out[i] = below as f64);
+            Ok(())
+        })?;
+        done.into_iter().collect::<Result<()>>()
+    };
+    search(tabled, tabled_out, &threshold)?;
+    search(others, others_out, &place)?;
 
-    // How many thresholds are below each other row, and the moments of the rows between two of them.
-    let mut below = vec![0u32; others.scores.len()];
+    let mut weights = vec![0.0; table.len()];
+    for (i, below) in tabled_out.iter().enumerate() {
+        weights[*below as usize] += tabled.weight(i);
+    }
+    // The moments of the rows between two thresholds.
     let mut between = vec![Moments::default(); table.len()];
-    let mut block = Vec::with_capacity(BLOCK);
-    for (at, scores) in others.scores.chunks(BLOCK).enumerate() {
-        context.check()?;
-        block.clear();
-        block.extend(scores.iter().map(|&score| place(score)));
-        count_below(&table, &block, context, |i, count| {
-            let row = at * BLOCK + i;
-            below[row] = count as u32;
-            if count > 0 {
-                between[count - 1].add(others.weight(row), block[i] - table[count - 1]);
-            }
-        });
+    for (i, (below, &score)) in others_out.iter().zip(others.scores).enumerate() {
+        if *below > 0.0 {
+            let under = *below as usize - 1;
+            between[under].add(others.weight(i), place(score) - table[under]);
+        }
     }
 
     // Down: what lies above each threshold.
@@ -112,28 +112,27 @@ pub(super) fn potentials(
     }
 
     // Up: the thresholds below each row.
-    let mut passed = vec![Moments::default(); table.len()];
     let mut under = Moments::default();
     for i in 0..table.len() {
         if i > 0 {
             under.step(table[i] - table[i - 1]);
         }
         under.add(weights[i], 0.0);
-        passed[i] = under;
+        between[i] = under;
     }
     context.check()?;
-    for (out, i) in tabled_out.iter_mut().zip(places) {
-        *out = tabled_slopes[i as usize];
+    for out in tabled_out {
+        *out = tabled_slopes[*out as usize];
     }
-    for ((out, count), &score) in others_out.iter_mut().zip(below).zip(others.scores) {
-        *out = match (count as usize).checked_sub(1) {
+    for (out, &score) in others_out.iter_mut().zip(others.scores) {
+        *out = match (*out as usize).checked_sub(1) {
             None => 0.0,
-            Some(i) if squared => 2.0 * (passed[i].first + passed[i].count * (place(score) - table[i])) / temperature,
-            Some(i) => passed[i].count,
+            Some(i) if squared => 2.0 * (between[i].first + between[i].count * (place(score) - table[i])) / temperature,
+            Some(i) => between[i].count,
         };
     }
     Ok(total)
 }
 
-/// Rows looked up between two questions whether to stop.
+/// Rows that a thread looks up at a time.
 const BLOCK: usize = 1 << 14;

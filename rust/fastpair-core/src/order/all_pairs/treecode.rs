@@ -67,8 +67,8 @@ pub(super) fn potentials(
         let build = |(side, rows): (usize, Rows<'_>)| Side::<P>::new(&grid, &boxes, &basis, side, rows, context);
         let mut sides = context.map(threads, vec![(0, uppers), (1, lowers)], build)?;
         let (lower, upper) = (sides.pop().expect("two sides")?, sides.pop().expect("two sides")?);
-        let mut field = Field::new(&grid, &boxes.numbers, upper.nodes(), lower.nodes(), upper.begins());
-        field.add_near(kind, (with == With::Others).then_some(P), context)?;
+        let mut field = Field::<P>::new(&grid, &boxes.numbers, &basis, upper.nodes(), lower.nodes());
+        field.add_near(kind, with, context)?;
         field.add_far(kind, context)?;
         let Field { total, upper_slopes, lower_slopes, .. } = field;
         // A node that stands for many rows has met them all: each row takes itself back, which among so many loses nothing.

@@ -34,18 +34,18 @@ impl Op for Search<'_> {
         // Of the `rest` entries from `below` on, either half can hold the place; without branches.
         while rest > 1 {
             let half = rest / 2;
-            for i in 0..AT_ONCE {
+            for (below, wanted) in below.iter_mut().zip(&self.wanted) {
                 // SAFETY: `below + rest` never exceeds the length, and `half` is at least 1 and less than `rest`.
-                let entry = unsafe { *self.table.get_unchecked((below[i] + half - 1) as usize) };
-                below[i] += if entry < self.wanted[i] { half } else { 0 };
+                let entry = unsafe { *self.table.get_unchecked((*below + half - 1) as usize) };
+                *below += if entry < *wanted { half } else { 0 };
             }
             rest -= half;
         }
         if rest == 1 {
-            for i in 0..AT_ONCE {
+            for (below, wanted) in below.iter_mut().zip(&self.wanted) {
                 // SAFETY: one entry from `below` on is in the table.
-                let entry = unsafe { *self.table.get_unchecked(below[i] as usize) };
-                below[i] += i64::from(entry < self.wanted[i]);
+                let entry = unsafe { *self.table.get_unchecked(*below as usize) };
+                *below += i64::from(entry < *wanted);
             }
         }
         below
