@@ -17,10 +17,11 @@ from fastpair.losses._lists import (
     check_choice,
     check_number,
     in_dtype_of,
+    parse_lists,
     parse_reduction,
     parse_scores,
 )
-from fastpair.losses._pair_forms import pairs_of_classes, pairs_of_labels, pairs_of_matrix, parse_matrix
+from fastpair.losses._pair_forms import pairs_of_labels, pairs_of_matrix, parse_matrix, weights_of_classes
 from fastpair.losses._soft_rank import check_rtol
 
 __all__ = ["SimilarityGrads", "Surrogate", "check_surrogate", "mann_whitney"]
@@ -217,16 +218,18 @@ def mann_whitney(
             "scope": (scope if scope == "row" else None, by_matrix),
         }
     )
-    if by_matrix:
-        matrix = parse_matrix(similarities)
-        pairs = pairs_of_matrix(matrix, positives, ignore, weights, scope)
-    elif by_class:
+    if by_class:
         above, below = parse_scores(pos, "pos"), parse_scores(neg, "neg")  # type: ignore[arg-type]
-        pairs = pairs_of_classes(above, below, weights)
+        lists = parse_lists(None, None, len(above) + len(below))
     else:
-        pairs = pairs_of_labels(scores, labels, pos_label, weights, groups, offsets)
+        if by_matrix:
+            matrix = parse_matrix(similarities)
+            pairs = pairs_of_matrix(matrix, positives, ignore, weights, scope)
+        else:
+            pairs = pairs_of_labels(scores, labels, pos_label, weights, groups, offsets)
+        lists = pairs.lists
     how = parse_reduction(
-        pairs.lists.count,
+        lists.count,
         reduction=reduction,
         on_empty=on_empty,
         normalizer=normalizer,
@@ -234,19 +237,25 @@ def mann_whitney(
         return_grad=return_grad,
         grad_output=grad_output,
     )
-    sums, masses, uppers, gradient = _core.pair_loss(
-        pairs.scores,
-        pairs.relevance,
-        pairs.weights,
-        pairs.lists.offsets,
-        pairs.lists.rows,
-        *options,
-        how.return_grad,
-        threads,
-    )
+    if by_class:
+        pos_weights, neg_weights = weights_of_classes(above, below, weights)
+        sums, masses, uppers, gradient = _core.class_loss(
+            above, below, pos_weights, neg_weights, *options, how.return_grad, threads
+        )
+    else:
+        sums, masses, uppers, gradient = _core.pair_loss(
+            pairs.scores,
+            pairs.relevance,
+            pairs.weights,
+            lists.offsets,
+            lists.rows,
+            *options,
+            how.return_grad,
+            threads,
+        )
     # A list without pairs is to be left out, whatever divides the others.
     sizes = np.where(masses > 0, uppers, 0.0) if normalizer == "positives" else masses
-    value = how.apply(pairs.lists, sums, sizes, gradient)
+    value = how.apply(lists, sums, sizes, gradient)
     if gradient is None:
         return value
     if by_matrix:

@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
-from fastpair._embeddings import is_narrow, numbers
+from fastpair._embeddings import numbers
 from fastpair._labels import Label, parse_labels
 from fastpair.losses._lists import Lists, check_not_negative, parse_companion, parse_lists, parse_scores
 
-__all__ = ["Pairs", "pairs_of_classes", "pairs_of_labels", "pairs_of_matrix", "parse_matrix"]
+__all__ = ["Pairs", "pairs_of_labels", "pairs_of_matrix", "parse_matrix", "weights_of_classes"]
 
 _Array: TypeAlias = npt.NDArray[Any]
 
@@ -34,25 +34,17 @@ def pairs_of_labels(
     return Pairs(values, relevance, own_weights, parse_lists(groups, offsets, len(values)))
 
 
-def pairs_of_classes(above: _Array, below: _Array, weights: Any) -> Pairs:
-    """Return the scores of both classes one after the other."""
-    relevance = np.zeros(len(above) + len(below), np.bool_)
-    relevance[: len(above)] = True
-    own_weights = None
-    if weights is not None:
-        if not isinstance(weights, tuple) or len(weights) != 2:
-            raise TypeError(f"weights must be a tuple of those of pos and of neg, not {type(weights).__name__}")
-        own_weights = np.concatenate(
-            [
-                np.ones(len(scores)) if own is None else _weights(parse_companion(own, scores, argument), argument)
-                for own, scores, argument in zip(weights, (above, below), ("weights[0]", "weights[1]"), strict=True)
-            ]
-        )
-    # numpy knows no common dtype of float16 and bfloat16.
-    dtype = np.float32 if is_narrow(above) and is_narrow(below) else np.float64
-    common = above.dtype if above.dtype == below.dtype else np.dtype(dtype)
-    scores = np.concatenate([above.astype(common, copy=False), below.astype(common, copy=False)])
-    return Pairs(scores, relevance, own_weights, parse_lists(None, None, len(scores)))
+def weights_of_classes(above: _Array, below: _Array, weights: Any) -> tuple[_Array | None, _Array | None]:
+    """Return the weights of both classes, where there are any."""
+    if weights is None:
+        return None, None
+    if not isinstance(weights, tuple) or len(weights) != 2:
+        raise TypeError(f"weights must be a tuple of those of pos and of neg, not {type(weights).__name__}")
+    first, second = (
+        None if own is None else _weights(parse_companion(own, scores, argument), argument)
+        for own, scores, argument in zip(weights, (above, below), ("weights[0]", "weights[1]"), strict=True)
+    )
+    return first, second
 
 
 def parse_matrix(similarities: Any) -> _Array:

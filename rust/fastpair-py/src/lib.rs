@@ -44,6 +44,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(losses::group_lists, module)?)?;
     module.add_function(wrap_pyfunction!(losses::scale_lists, module)?)?;
     module.add_function(wrap_pyfunction!(losses::pair_loss, module)?)?;
+    module.add_function(wrap_pyfunction!(losses::class_loss, module)?)?;
     module.add_function(wrap_pyfunction!(losses::lambda_loss, module)?)?;
     module.add_function(wrap_pyfunction!(losses::plackett_luce, module)?)?;
     module.add_function(wrap_pyfunction!(losses::cross_entropy, module)?)?;

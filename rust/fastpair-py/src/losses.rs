@@ -6,7 +6,7 @@ use fastpair_core::column::Dtype;
 use fastpair_core::group::aligned::{AlignedSums, Derivative, aligned_pairs as aligned_sums};
 use fastpair_core::group::cross_entropy::{Target, cross_entropy as cross_entropy_lists};
 use fastpair_core::group::lambda::{Lambda, Scheme, lambda_loss as lambda_lists};
-use fastpair_core::group::pairs::pair_lists;
+use fastpair_core::group::pairs::{Class, pair_classes, pair_lists};
 use fastpair_core::group::plackett_luce::{PlackettLuce, Ties, plackett_luce as plackett_luce_lists};
 use fastpair_core::group::soft_rank::SoftRank;
 use fastpair_core::group::{Items, Lists, Outcome, Term};
@@ -165,6 +165,45 @@ pub fn pair_loss<'py>(
     let input = Input::new(scores, Some(relevance), weights.map(|weights| (weights, "weights")), offsets, rows)?;
     let (items, lists) = (input.items(), input.lists()?);
     let outcome = run(py, input.cost(), num_threads, |context| pair_lists(loss, items, lists, gradient, context))?;
+    let uppers = of_terms(py, &outcome.terms, |term| term.items);
+    let (sums, sizes, gradient) = sums(py, outcome);
+    Ok((sums, sizes, uppers, gradient))
+}
+
+/// The same for one list whose scores come by class; derivatives of the upper class come first.
+#[pyfunction]
+#[pyo3(signature = (pos, neg, pos_weights, neg_weights, surrogate, temperature, margin, slope, rtol, gradient, num_threads))]
+#[allow(clippy::too_many_arguments, clippy::type_complexity)] // one for each of Python's
+pub fn class_loss<'py>(
+    py: Python<'py>,
+    pos: Bound<'py, PyUntypedArray>,
+    neg: Bound<'py, PyUntypedArray>,
+    pos_weights: Option<Bound<'py, PyUntypedArray>>,
+    neg_weights: Option<Bound<'py, PyUntypedArray>>,
+    surrogate: &str,
+    temperature: f64,
+    margin: f64,
+    slope: f64,
+    rtol: f64,
+    gradient: bool,
+    num_threads: Option<usize>,
+) -> PyResult<(Floats<'py>, Floats<'py>, Floats<'py>, Option<Floats<'py>>)> {
+    let loss = pair_loss_of(surrogate, temperature, margin, slope, rtol)?;
+    for (scores, weights) in [(&pos, &pos_weights), (&neg, &neg_weights)] {
+        if weights.as_ref().is_some_and(|weights| weights.len() != scores.len()) {
+            return Err(PyValueError::new_err("weights must have one entry for each score"));
+        }
+    }
+    let array = |array, name| Array::new(array, name, REAL);
+    let weights =
+        [pos_weights, neg_weights].map(|weights| weights.map(|weights| array(weights, "weights")).transpose());
+    let [pos_weights, neg_weights] = weights;
+    let (pos_weights, neg_weights) = (pos_weights?, neg_weights?);
+    let (pos, neg) = (array(pos, "pos")?, array(neg, "neg")?);
+    let upper = Class { scores: pos.column(0), weights: pos_weights.as_ref().map(|weights| weights.column(0)) };
+    let lower = Class { scores: neg.column(0), weights: neg_weights.as_ref().map(|weights| weights.column(0)) };
+    let cost = COST * (upper.scores.len() + lower.scores.len());
+    let outcome = run(py, cost, num_threads, |context| pair_classes(loss, upper, lower, gradient, context))?;
     let uppers = of_terms(py, &outcome.terms, |term| term.items);
     let (sums, sizes, gradient) = sums(py, outcome);
     Ok((sums, sizes, uppers, gradient))

@@ -5,7 +5,8 @@
 //! Short stretches are done pair by pair.
 
 use super::sorted::{ascending, levels, pick};
-use super::{Items, List, ListLoss, Lists, Outcome, Term};
+use super::{Items, List, ListLoss, Lists, Outcome, Term, read};
+use crate::column::Column;
 use crate::error::Result;
 use crate::order::all_pairs::kernel::direct::{Direct, Ends, OfLowers, PAD, padded};
 use crate::order::all_pairs::kernel::formula::with_formula;
@@ -32,6 +33,62 @@ pub fn pair_lists(
     context: &Context,
 ) -> Result<Outcome> {
     super::run(&Pairs(loss), items, lists, gradient, context)
+}
+
+/// The scores of one class, and their weights if they have any.
+#[derive(Debug, Clone, Copy)]
+pub struct Class<'a> {
+    /// Scores.
+    pub scores: Column<'a>,
+    /// As many weights.
+    pub weights: Option<Column<'a>>,
+}
+
+/// The sums of all pairs of one list whose items come by class, and derivatives: those of the upper class, then those of
+/// the lower one.
+pub fn pair_classes(
+    loss: PairLoss,
+    upper: Class<'_>,
+    lower: Class<'_>,
+    gradient: bool,
+    context: &Context,
+) -> Result<Outcome> {
+    let mut buffers = [const { Vec::new() }; 4];
+    let [scores, weights, lower_scores, lower_weights] = &mut buffers;
+    let rows = |class: Class<'_>| 0..class.scores.len();
+    let uppers = read(Some(upper.scores), None, rows(upper), scores);
+    let lowers = read(Some(lower.scores), None, rows(lower), lower_scores);
+    let upper_weights = read(upper.weights, None, rows(upper), weights);
+    let lower_weights = read(lower.weights, None, rows(lower), lower_weights);
+    let own = |class: Class<'_>, weights| class.weights.map(|_| weights);
+    let (uppers, lowers) = (
+        Rows { scores: uppers, weights: own(upper, upper_weights) },
+        Rows { scores: lowers, weights: own(lower, lower_weights) },
+    );
+    let mut slopes = super::zeros(uppers.scores.len() + lowers.scores.len())?;
+    let (upper_mass, lower_mass) = (mass(uppers), mass(lowers));
+    let mut term = Term { sum: 0.0, size: upper_mass * lower_mass, items: upper_mass };
+    if [uppers, lowers].iter().any(|rows| simd::call(context.isa, FindRange(rows.scores)).nan) {
+        slopes.fill(f64::NAN);
+        term = Term { sum: f64::NAN, size: 1.0, items: 1.0 };
+    } else if !uppers.scores.is_empty() && !lowers.scores.is_empty() {
+        let (upper_slopes, lower_slopes) = slopes.split_at_mut(uppers.scores.len());
+        let out = Slopes { uppers: &mut *upper_slopes, lowers: &mut *lower_slopes };
+        term.sum = loss.sum(uppers, lowers, out, context)?;
+        let inverse = 1.0 / loss.temperature;
+        for (slopes, rows, factor) in [(upper_slopes, uppers, -inverse), (lower_slopes, lowers, inverse)] {
+            slopes.iter_mut().for_each(|slope| *slope *= factor);
+            for (slope, &weight) in slopes.iter_mut().zip(rows.weights.unwrap_or_default()) {
+                *slope = weighted(weight, *slope);
+            }
+        }
+    }
+    Ok(Outcome { terms: vec![term], gradient: gradient.then_some(slopes) })
+}
+
+/// The sum of the weights.
+fn mass(rows: Rows<'_>) -> f64 {
+    rows.weights.map_or(rows.scores.len() as f64, |weights| weights.iter().sum())
 }
 
 impl ListLoss for Pairs {
@@ -81,8 +138,7 @@ impl Pairs {
         let (upper, lower) = room.split_at(uppers);
         let upper = Rows { scores: upper, weights: weights.map(|(upper, _)| upper) };
         let lower = Rows { scores: lower, weights: weights.map(|(_, lower)| lower) };
-        let mass = |rows: Rows<'_>| rows.weights.map_or(rows.scores.len() as f64, |weights| weights.iter().sum());
-        let (upper_mass, lower_mass): (f64, f64) = (mass(upper), mass(lower));
+        let (upper_mass, lower_mass) = (mass(upper), mass(lower));
         let mut slopes = vec![0.0; count];
         let (upper_slopes, lower_slopes) = slopes.split_at_mut(uppers);
         let out = Slopes { uppers: upper_slopes, lowers: lower_slopes };

@@ -63,7 +63,8 @@ pub(super) fn potentials(
     let Some(boxes) = Boxes::new(&grid, [uppers.scores, lowers.scores], context)? else { return Ok(None) };
     with_order!(order_for(loss.tolerance), P => {
         let basis = Basis::<P>::new();
-        let threads = context.threads_for(uppers.scores.len().min(lowers.scores.len())).min(2);
+        // A row costs several times what one of a plain pass over the scores does.
+        let threads = context.threads_for(8 * uppers.scores.len().min(lowers.scores.len())).min(2);
         let build = |(side, rows): (usize, Rows<'_>)| Side::<P>::new(&grid, &boxes, &basis, side, rows, context);
         let mut sides = context.map(threads, vec![(0, uppers), (1, lowers)], build)?;
         let (lower, upper) = (sides.pop().expect("two sides")?, sides.pop().expect("two sides")?);
