@@ -170,7 +170,9 @@ def mann_whitney(
     rounding. Sums are formed before their mean is taken: exponentials beyond 1e308 are infinite.
 
     Cost: O(n) for logistic, sigmoid, square and exponential, O(n log n) for hinges and barrier; k grades take log k
-    times as long as two. Memory: O(n); for a matrix one byte for each entry, two with `ignore`.
+    times as long as two. Memory beyond the scores, with the gradient, for each of many float64 scores: 20 bytes for the
+    logistic surrogate and 32 for hinges with `pos` and `neg`, 36 and 48 with labels; up to 90 for the logistic one
+    where scores lie temperatures apart. A matrix takes one byte more for each entry, two with `ignore`.
 
     References
     ----------

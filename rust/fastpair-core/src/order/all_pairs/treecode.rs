@@ -8,7 +8,7 @@
 //! * What each row gets is the polynomial through the values at the nodes of its box.
 //!
 //! Time O(n P + b P^2) for b boxes with rows, no `exp` for rows in full boxes; memory: 12 bytes a row, 20 with weights,
-//! and what nodes need.
+//! and what nodes and counts of boxes need: little where boxes are full, up to 80 bytes a row where rows are scattered.
 //!
 //! # Error
 //! All terms are positive (for positive weights), so an error relative to each pair is one relative to each sum. Let
