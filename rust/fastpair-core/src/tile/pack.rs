@@ -147,22 +147,19 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
     /// Thin mode for what is asked for most, products of rows that lie one after the other: nothing but loads and products
     /// for each row, so that the memory is what is waited for. False if it cannot be done.
     #[inline(always)]
-    fn pack_products<L: Level>(&mut self, y: &Range<usize>, next: &Range<usize>) -> bool {
+    fn pack_products<L: Level>(&mut self, y: &Range<usize>) -> bool {
         let width = self.x.width();
         if !self.is_thin() || self.metric != Metric::Dot || self.has_epilogue() || width == 0 {
             return false;
         }
         let Some(values) = self.y.rows_slice::<T>(y.clone()) else { return false };
         let (padded, rows) = (width.next_multiple_of(STEP), self.rows.min(STRIP));
-        let far = (FAR / (width * size_of::<T>())).max(1);
+        let (mut ahead, lines) = self.far_ahead(y);
         let mut most = 0f64;
         let mut in_range = true;
-        for (j, row) in values.chunks_exact(width).enumerate() {
-            let later = y.start + j + far;
-            let later = if later < y.end { later } else { next.start + (later - y.end) };
-            let mut ahead = Ahead::new(self.y.span(later..later + 1));
-            let sums = &mut self.tile[j].0[..rows];
-            let sum = sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, row, sums, &mut ahead);
+        for (row, sums) in values.chunks_exact(width).zip(&mut self.tile) {
+            ahead.ask(lines);
+            let sum = sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, row, &mut sums.0[..rows]);
             in_range &= sum > SMALLEST_SUM && sum < LARGEST_SUM;
             most = most.max(sum);
         }
@@ -174,9 +171,19 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
         in_range
     }
 
+    /// In thin mode, what is to be asked for while a block is read, and the lines for each row: the rows [`FAR`] behind
+    /// those that are read, as all blocks are visited in order.
+    fn far_ahead(&self, y: &Range<usize>) -> (Ahead, usize) {
+        let far = (FAR / (self.y.width() * self.y.dtype().size()).max(1)).max(1);
+        let later = |row: usize| (row + far).min(self.y.rows());
+        let ahead = Ahead::new(self.y.span(later(y.start)..later(y.end)));
+        let lines = ahead.lines().div_ceil(y.len().max(1));
+        (ahead, lines)
+    }
+
     /// Packs row `index` of y as row `j` of the block, or in thin mode sums its products into the tile.
     #[inline(always)]
-    fn pack_row<L: Level>(&mut self, j: usize, index: usize, ahead: &mut Ahead) -> Result<()> {
+    fn pack_row<L: Level>(&mut self, j: usize, index: usize) -> Result<()> {
         let thin = self.is_thin();
         let padded = self.row.len().next_multiple_of(STEP);
         let rows = self.block.rows();
@@ -201,9 +208,9 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
             let sums = &mut self.tile[j].0[..self.rows.min(STRIP)];
             let sum = match (self.metric, thin) {
                 (Metric::Manhattan, true) => {
-                    sum_products_thin::<L, T, Difference, false>(&self.thin, padded, values, sums, ahead)
+                    sum_products_thin::<L, T, Difference, false>(&self.thin, padded, values, sums)
                 }
-                (_, true) => sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, values, sums, ahead),
+                (_, true) => sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, values, sums),
                 (Metric::Manhattan, false) => {
                     copy::<T, false>(values, None, &mut self.block.values[j * ROW..], rows * ROW)
                 }
@@ -222,9 +229,9 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
                     let sums = &mut self.tile[j].0[..self.rows.min(STRIP)];
                     match self.metric {
                         Metric::Manhattan => {
-                            sum_products_thin::<L, T, Difference, false>(&self.thin, padded, &self.row, sums, ahead)
+                            sum_products_thin::<L, T, Difference, false>(&self.thin, padded, &self.row, sums)
                         }
-                        _ => sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, &self.row, sums, ahead),
+                        _ => sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, &self.row, sums),
                     };
                 } else {
                     copy::<T, true>(&self.row, None, &mut self.block.values[j * ROW..], rows * ROW);
@@ -327,16 +334,14 @@ impl<T: Real + Element> Op for Pack<'_, '_, T> {
     fn run<L: Level>(self) -> Result<()> {
         let Self { tiles, y, next } = self;
         tiles.block.terms = [0.0; 4];
-        if tiles.pack_products::<L>(&y, &next) {
+        if tiles.pack_products::<L>(&y) {
             tiles.block.y = y;
             return Ok(());
         }
-        let far = (FAR / (tiles.y.width() * tiles.y.dtype().size()).max(1)).max(1);
+        let (mut ahead, lines) = if tiles.is_thin() { tiles.far_ahead(&y) } else { (Ahead::none(), 0) };
         for (j, index) in y.clone().enumerate() {
-            let later = index + far;
-            let later = if later < y.end { later } else { next.start + (later - y.end) };
-            let mut ahead = if tiles.is_thin() { Ahead::new(tiles.y.span(later..later + 1)) } else { Ahead::none() };
-            tiles.pack_row::<L>(j, index, &mut ahead)?;
+            ahead.ask(lines);
+            tiles.pack_row::<L>(j, index)?;
         }
         tiles.ahead = if tiles.is_thin() { Ahead::none() } else { Ahead::new(tiles.y.span(next)) };
         tiles.block.lines = tiles.ahead.lines().div_ceil((tiles.panel.strips * tiles.slices).max(1));

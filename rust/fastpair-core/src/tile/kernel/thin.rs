@@ -3,7 +3,7 @@
 //! Lanes are columns here. Nothing is packed, so a search for a handful of rows costs little more than reading y.
 
 use super::Product;
-use crate::simd::{Ahead, Floats, Level, Real};
+use crate::simd::{Floats, Level, Real};
 
 /// The most rows of x for which this is the faster kernel.
 pub(crate) const FEW: usize = 4;
@@ -15,25 +15,24 @@ const GROUP: usize = 4;
 pub(crate) const STEP: usize = 32;
 
 /// `sums[i]` is the sum over columns of `product(x_i, y)` for each row `x_i` of `x`, which are padded to `padded`
-/// columns with zeros. What lies `ahead` is asked for meanwhile. The result is that of `product(y, y)` or, unless `SQUARES`, of the magnitudes of y.
+/// columns with zeros. The result is that of `product(y, y)` or, unless `SQUARES`, of the magnitudes of y.
 #[inline(always)]
 pub(crate) fn sum_products_thin<L: Level, T: Real, P: Product, const SQUARES: bool>(
     x: &[T],
     padded: usize,
     y: &[T],
     sums: &mut [T],
-    ahead: &mut Ahead,
 ) -> f64 {
     assert!(padded.is_multiple_of(STEP) && padded >= y.len() && x.len() >= sums.len() * padded, "rows of one width");
     let (whole, rest) = y.as_chunks::<STEP>();
     let mut last = [T::default(); STEP];
-    last[..rest.len()].copy_from_slice(rest);
+    if !rest.is_empty() {
+        last[..rest.len()].copy_from_slice(rest);
+    }
     let steps = || whole.iter().chain(if rest.is_empty() { None } else { Some(&last) });
     // The sum over y itself goes with the first group, or alone if there is no row at all.
     let mut of_y = 0.0;
-    let lines = ahead.lines().div_ceil(sums.len().div_ceil(GROUP));
     for (group, sums) in sums.chunks_mut(GROUP).enumerate() {
-        ahead.ask(lines);
         let x = &x[group * GROUP * padded..];
         // SAFETY: inside `call`; x has `sums.len()` rows of `padded` columns, enough for all steps.
         unsafe {
