@@ -223,3 +223,16 @@ def set_isa(name: str) -> None: ...
 def available_isas() -> list[str]: ...
 def num_threads() -> int: ...
 def set_num_threads(threads: int) -> None: ...
+def pair_rows(
+    x: npt.NDArray[Any] | None,
+    y: npt.NDArray[Any] | None,
+    similarities: npt.NDArray[Any] | None,
+    appended: npt.NDArray[Any] | None,
+    metric: str,
+    loss: str,
+    options: dict[str, Any],
+    row_factors: npt.NDArray[np.float64] | None,
+    gradient: bool,
+    num_threads: int | None,
+    max_memory: int | None,
+) -> dict[str, Any]: ...

@@ -41,4 +41,4 @@ mod simd;
 pub mod tile;
 
 pub use error::{Error, Result};
-pub use simd::Isa;
+pub use simd::{Isa, Real};

@@ -9,6 +9,7 @@ mod auc;
 mod dense;
 mod door;
 mod losses;
+mod pair_loss;
 mod radius;
 mod reduce;
 mod search;
@@ -51,6 +52,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(losses::soft_rank, module)?)?;
     module.add_function(wrap_pyfunction!(losses::soft_rank_vjp, module)?)?;
     module.add_function(wrap_pyfunction!(losses::aligned_pairs, module)?)?;
+    module.add_function(wrap_pyfunction!(pair_loss::pair_rows, module)?)?;
     module.add_function(wrap_pyfunction!(sort, module)?)?;
     module.add_function(wrap_pyfunction!(isa, module)?)?;
     module.add_function(wrap_pyfunction!(set_isa, module)?)?;

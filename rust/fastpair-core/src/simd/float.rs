@@ -20,6 +20,8 @@ pub trait Real: Copy + Default + PartialOrd + Send + Sync + std::fmt::Debug + by
     fn root(self) -> Self;
     /// `e^self`, to a few roundings; 0 for what is too small.
     fn exp(self) -> Self;
+    /// The same of each number, in code compiled for a level.
+    fn exp_all<L: super::Level>(values: &mut [Self]);
     /// `self + other`.
     fn plus(self, other: Self) -> Self;
     /// `self - other`.
@@ -82,6 +84,10 @@ impl Real for f32 {
         exp(self)
     }
     #[inline(always)]
+    fn exp_all<L: super::Level>(values: &mut [Self]) {
+        values.iter_mut().for_each(|value| *value = exp(*value));
+    }
+    #[inline(always)]
     fn widened(self) -> f64 {
         self.into()
     }
@@ -98,6 +104,20 @@ impl Real for f64 {
     #[inline(always)]
     fn exp(self) -> Self {
         f64::exp(self)
+    }
+    #[inline(always)]
+    fn exp_all<L: super::Level>(values: &mut [Self]) {
+        let (whole, rest) = values.as_chunks_mut::<8>();
+        let mut last = [0.0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        for values in whole.iter_mut().chain([&mut last]) {
+            for at in (0..8).step_by(L::F64::LANES) {
+                let place = values[at..].as_mut_ptr();
+                // SAFETY: inside `call`; a register has a power of two of lanes, at most 8.
+                unsafe { super::math::exp(L::F64::load(place)).store(place) };
+            }
+        }
+        rest.copy_from_slice(&last[..rest.len()]);
     }
     #[inline(always)]
     fn widened(self) -> f64 {

@@ -20,7 +20,8 @@ pub(crate) mod special;
 
 use crate::error::{Error, Result};
 use crate::key::Key;
-pub(crate) use float::{Doubles, Floats, Real};
+pub use float::Real;
+pub(crate) use float::{Doubles, Floats};
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A register of unsigned keys.

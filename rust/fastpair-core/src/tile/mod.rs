@@ -9,7 +9,7 @@
 //!
 //! * [`metric`]: what a score is, and how it shows in a tile. [`exact`](self): the same in float64, in one fixed order.
 //! * `kernel`: the micro-kernel. `packed`: its input. `bound`: its errors. `pack`, `bytes`, `bits`: producers. `admit`: which pairs count.
-//! * [`topk`], [`radius`], [`dense`], [`reduce`]: consumers.
+//! * [`topk`], [`radius`], [`dense`], [`reduce`]: consumers. [`pair_loss`]: losses over pairs, on the same micro-kernel.
 
 mod admit;
 mod bits;
@@ -21,6 +21,7 @@ mod kernel;
 pub mod metric;
 mod pack;
 mod packed;
+pub mod pair_loss;
 pub mod radius;
 pub mod reduce;
 mod search;

@@ -86,11 +86,12 @@ pub(crate) fn sum_products<L: Level, T: Real, P: Product>(
         // the first `x.len()` are read, and out has `rows` rows of STRIP lanes.
         unsafe {
             let half = used <= <T::Vector<L> as Floats>::LANES;
+            let out = out.as_mut_ptr().cast();
             match (rows, half) {
-                (14, false) => block::<L, T, P, 14, 2>(x, y.as_ptr(), out, used, first),
-                (14, true) => block::<L, T, P, 14, 1>(x, y.as_ptr(), out, used, first),
-                (_, false) => block::<L, T, P, 6, 2>(x, y.as_ptr(), out, used, first),
-                (_, true) => block::<L, T, P, 6, 1>(x, y.as_ptr(), out, used, first),
+                (14, false) => block::<L, T, P, false, 14, 2>(x, y.as_ptr(), out, STRIP, used, !first),
+                (14, true) => block::<L, T, P, false, 14, 1>(x, y.as_ptr(), out, STRIP, used, !first),
+                (_, false) => block::<L, T, P, false, 6, 2>(x, y.as_ptr(), out, STRIP, used, !first),
+                (_, true) => block::<L, T, P, false, 6, 1>(x, y.as_ptr(), out, STRIP, used, !first),
             }
         }
     }
@@ -111,17 +112,69 @@ pub(crate) fn at_least<L: Level>(values: &Strip<f32>, bounds: &Strip<f32>) -> u3
     bits
 }
 
-/// The same as [`sum_products`] for `ROWS` rows.
+/// `out[j * stride + i] (+)= sum over k of b[k][i] a(j, k)` for the rows `j < rows` and the lanes `i < used`, where `a(j, k)`
+/// is `a[j * ROW + k]` or, `ACROSS`, `a[k * ROW + j]`; adds to `out` if `add`.
+///
+/// Rows are done in steps of [`Floats::ROWS`]: `a` must have room for the last step, whose surplus is not used.
+#[inline(always)]
+pub(crate) fn multiply<L: Level, T: Real, const ACROSS: bool>(
+    a: &[T],
+    b: &[Strip<T>],
+    out: &mut [T],
+    stride: usize,
+    [rows, used]: [usize; 2],
+    add: bool,
+) {
+    if rows == 0 || used == 0 || b.is_empty() {
+        return;
+    }
+    let step = <T::Vector<L> as Floats>::ROWS;
+    let padded = rows.next_multiple_of(step);
+    let needed = if ACROSS { (b.len() - 1) * ROW + padded } else { (padded - 1) * ROW + b.len() };
+    assert!(
+        used <= STRIP && a.len() >= needed && out.len() >= (rows - 1) * stride + used,
+        "a product of the wrong shape"
+    );
+    let mut spare = [Strip::<T>::default(); LARGEST_STEP];
+    for j in (0..rows).step_by(step) {
+        let a = a[if ACROSS { j } else { j * ROW }..].as_ptr();
+        let whole = used == STRIP && rows - j >= step;
+        // SAFETY: inside `call`; `a` leads to `step` rows of `b.len()` elements, as just checked, and what is written has
+        // `step` rows of STRIP elements: `out` where it does, else `spare`.
+        unsafe {
+            let (to, stride) =
+                if whole { (out[j * stride..].as_mut_ptr(), stride) } else { (spare.as_mut_ptr().cast(), STRIP) };
+            match step {
+                14 => block::<L, T, Multiply, ACROSS, 14, 2>(b, a, to, stride, used, whole && add),
+                _ => block::<L, T, Multiply, ACROSS, 6, 2>(b, a, to, stride, used, whole && add),
+            }
+        }
+        if !whole {
+            for (row, sums) in spare.iter().enumerate().take(rows - j) {
+                let out = &mut out[(j + row) * stride..][..used];
+                let keep = |(out, &sum): (&mut T, &T)| *out = if add { out.plus(sum) } else { sum };
+                out.iter_mut().zip(&sums.0).for_each(keep);
+            }
+        }
+    }
+}
+
+/// The largest [`Floats::ROWS`].
+const LARGEST_STEP: usize = 14;
+
+/// The same as [`multiply`] for `ROWS` rows, with any product.
 ///
 /// # Safety
-/// Runs inside `call`; `y` leads to `ROWS` rows of `x.len()` elements, [`ROW`] apart, and `out` has `ROWS` rows.
+/// Runs inside `call`; `y` leads to `ROWS` rows of `x.len()` elements, [`ROW`] apart (`ACROSS`, to `x.len()` rows of `ROWS`),
+/// and `out` to `ROWS` rows of [`STRIP`] elements, `stride` apart.
 #[inline(always)]
-unsafe fn block<L: Level, T: Real, P: Product, const ROWS: usize, const REGISTERS: usize>(
+unsafe fn block<L: Level, T: Real, P: Product, const ACROSS: bool, const ROWS: usize, const REGISTERS: usize>(
     x: &[Strip<T>],
     y: *const T,
-    out: &mut [Strip<T>],
+    out: *mut T,
+    stride: usize,
     used: usize,
-    first: bool,
+    add: bool,
 ) {
     type V<L, T> = <T as Real>::Vector<L>;
     let lanes = <V<L, T> as Floats>::LANES;
@@ -130,24 +183,26 @@ unsafe fn block<L: Level, T: Real, P: Product, const ROWS: usize, const REGISTER
         unsafe {
             let mut sums = [[V::<L, T>::splat(T::default()); REGISTERS]; ROWS];
             let mut x_at = x.as_ptr().cast::<T>().add(lane);
-            for k in 0..x.len() {
+            let mut y_at = y;
+            for _ in 0..x.len() {
                 let mut x = [V::<L, T>::splat(T::default()); REGISTERS];
                 for (h, x) in x.iter_mut().enumerate() {
                     *x = V::<L, T>::load(x_at.add(h * lanes));
                 }
                 x_at = x_at.wrapping_add(STRIP);
                 for (j, sums) in sums.iter_mut().enumerate() {
-                    let y = V::<L, T>::splat(*y.add(j * ROW + k));
+                    let y = V::<L, T>::splat(*y_at.add(if ACROSS { j } else { j * ROW }));
                     for h in 0..REGISTERS {
                         sums[h] = P::add_to(sums[h], x[h], y);
                     }
                 }
+                y_at = y_at.wrapping_add(if ACROSS { ROW } else { 1 });
             }
             for (j, sums) in sums.into_iter().enumerate() {
-                let at = out.as_mut_ptr().add(j).cast::<T>().add(lane);
+                let at = out.add(j * stride + lane);
                 for (h, sum) in sums.into_iter().enumerate() {
                     let at = at.add(h * lanes);
-                    let sum = if first { sum } else { sum.add(V::<L, T>::load(at)) };
+                    let sum = if add { sum.add(V::<L, T>::load(at)) } else { sum };
                     sum.store(at);
                 }
             }

@@ -1,0 +1,117 @@
+//! Which columns are positives of a row, which are negatives, and which do not count.
+
+use crate::simd::Real;
+
+/// Where the positives are.
+#[derive(Debug, Clone, Copy)]
+pub enum Positives<'a> {
+    /// Nowhere.
+    None,
+    /// Column i for row i.
+    Diagonal,
+    /// One for each row, or a negative number for none.
+    Columns(&'a [i64]),
+    /// Whether each pair is one, row by row.
+    Mask(&'a [bool]),
+    /// Where the label of a row is that of a column.
+    Labels([&'a [i64]; 2]),
+}
+
+/// What each column is to each row. What is neither positive nor ignored is a negative.
+#[derive(Debug, Clone, Copy)]
+pub struct Roles<'a> {
+    /// The positives.
+    pub positives: Positives<'a>,
+    /// The column that is the row itself, or a negative number for none: ignored.
+    pub own: Option<&'a [i64]>,
+    /// Whether each pair is ignored, row by row.
+    pub ignore: Option<&'a [bool]>,
+    /// Groups of rows and columns: only columns of the row's group count.
+    pub groups: Option<[&'a [i64]; 2]>,
+    /// Identities of rows and columns: columns of the row's identity that are no positives are ignored.
+    pub ids: Option<[&'a [i64]; 2]>,
+}
+
+impl Roles<'_> {
+    /// Whether a pair is ignored whatever its label.
+    fn ignores(&self, row: usize, column: usize, columns: usize) -> bool {
+        self.own.is_some_and(|own| own[row] == column as i64)
+            || self.ignore.is_some_and(|ignore| ignore[row * columns + column])
+            || self.groups.is_some_and(|[x, y]| x[row] != y[column])
+    }
+
+    /// Lists the positives of a row, gives ignored columns the similarity negative infinity, and returns how many columns
+    /// count.
+    pub(super) fn of_row<T: Real>(&self, row: usize, similarities: &mut [T], positives: &mut Vec<usize>) -> usize {
+        let columns = similarities.len();
+        positives.clear();
+        match self.positives {
+            Positives::None => {}
+            Positives::Diagonal => positives.extend((row < columns).then_some(row)),
+            Positives::Columns(of_row) => positives.extend(usize::try_from(of_row[row])),
+            Positives::Mask(mask) => {
+                let mask = &mask[row * columns..][..columns];
+                positives.extend(mask.iter().enumerate().filter(|(_, positive)| **positive).map(|(j, _)| j));
+            }
+            Positives::Labels([x, y]) => {
+                let own = x[row];
+                positives.extend(y.iter().enumerate().filter(|(_, label)| **label == own).map(|(j, _)| j));
+            }
+        }
+        positives.retain(|&column| !self.ignores(row, column, columns));
+        let absent = T::rounded(f64::NEG_INFINITY);
+        let mut count = columns;
+        if let Some(own) = self.own
+            && let Ok(own) = usize::try_from(own[row])
+        {
+            similarities[own] = absent;
+            count -= 1;
+        }
+        if self.ignore.is_none() && self.groups.is_none() && self.ids.is_none() {
+            return count;
+        }
+        if let Some(ignore) = self.ignore {
+            let ignore = &ignore[row * columns..][..columns];
+            similarities.iter_mut().zip(ignore).for_each(|(s, &ignored)| *s = if ignored { absent } else { *s });
+        }
+        if let Some([x, y]) = self.groups {
+            let own = x[row];
+            similarities.iter_mut().zip(y).for_each(|(s, &group)| *s = if group == own { *s } else { absent });
+        }
+        if let Some([x, y]) = self.ids {
+            let own = x[row];
+            let mut next = 0;
+            for (column, s) in similarities.iter_mut().enumerate() {
+                if positives.get(next) == Some(&column) {
+                    next += 1;
+                } else if y[column] == own {
+                    *s = absent;
+                }
+            }
+        }
+        similarities.iter().filter(|&&s| s != absent).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_columns_are_no_positives_and_do_not_count() {
+        let roles = Roles {
+            positives: Positives::Labels([&[7, 8], &[7, 7, 8, 7]]),
+            own: Some(&[0, -1]),
+            ignore: Some(&[false, false, false, true, false, false, false, false]),
+            groups: None,
+            ids: Some([&[5, 6], &[5, 5, 6, 6]]),
+        };
+        let (mut row, mut positives) = ([1f32; 4], Vec::new());
+        assert_eq!(roles.of_row(0, &mut row, &mut positives), 2);
+        assert_eq!(positives, [1]);
+        assert_eq!(row, [f32::NEG_INFINITY, 1.0, 1.0, f32::NEG_INFINITY]);
+        let mut row = [1f64; 4];
+        assert_eq!(roles.of_row(1, &mut row, &mut positives), 3);
+        assert_eq!((positives.as_slice(), row[3]), (&[2][..], f64::NEG_INFINITY));
+    }
+}
