@@ -24,7 +24,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 #[global_allocator]
-static ALLOCATOR: alloc::HugePages = alloc::HugePages;
+static ALLOCATOR: alloc::Allocator = alloc::Allocator::new();
 
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {

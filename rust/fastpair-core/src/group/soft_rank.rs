@@ -51,7 +51,7 @@ impl ListLoss for Ranks {
         let mut mirrored = vec![0.0; ranks.len()];
         // The derivative of the logistic is the sigmoid.
         let out = Slopes { uppers: ranks, lowers: &mut mirrored };
-        self.0.loss(Surrogate::Logistic).sum(rows, rows, out, context)?;
+        self.0.loss(Surrogate::Logistic).sum_with(With::Itself, rows, rows, out, context)?;
         ranks.iter_mut().for_each(|rank| *rank += 0.5);
         Ok(Term::default())
     }

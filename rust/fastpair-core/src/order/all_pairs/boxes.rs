@@ -4,7 +4,6 @@
 //! place in it are exact: what lies far out costs no digits. A box of many rows is replaced by [`Basis::nodes`]; one of
 //! few keeps its rows.
 
-use super::Rows;
 use super::kernel::chebyshev::{Basis, Evaluate, Moments};
 use super::kernel::search::count_below;
 use crate::error::{Error, Result};
@@ -203,7 +202,7 @@ impl Nodes<'_> {
     }
 }
 
-/// The rows of one side, by box, and the nodes that stand for them.
+/// Rows by box, and where the nodes lie that stand for them.
 pub(super) struct Side<const P: usize> {
     /// The box of each row.
     ranks: Vec<u32>,
@@ -214,79 +213,93 @@ pub(super) struct Side<const P: usize> {
     // As in `Nodes`.
     node_begins: Vec<usize>,
     node_places: Vec<f64>,
-    node_weights: Vec<f64>,
 }
 
 impl<const P: usize> Side<P> {
-    /// The upper rows are side 0. Weights are 1 if there are none.
+    /// The upper rows are side 0.
     pub fn new(
         grid: &Grid,
         boxes: &Boxes,
         basis: &Basis<P>,
         side: usize,
-        rows: Rows<'_>,
+        scores: &[f64],
         context: &Context,
     ) -> Result<Self> {
-        let Rows { scores, weights } = rows;
         let begins = boxes.begins(side);
         let mut cursors = begins.clone();
         let mut ranks = vec![0u32; scores.len()];
         let mut places = vec![0.0; scores.len()];
-        let mut by_box = vec![0.0; weights.map_or(0, <[f64]>::len)];
         grid.for_blocks(scores, context, |at, block| {
             boxes.ranks(block.numbers(), context, |i, rank| {
                 let cursor = &mut cursors[rank as usize];
                 ranks[at + i] = rank;
                 places[*cursor] = block.places[i];
-                if let Some(weights) = weights {
-                    by_box[*cursor] = weights[at + i];
-                }
                 *cursor += 1;
             });
         })?;
-        let mut side =
-            Self { ranks, begins, places, node_begins: vec![0], node_places: Vec::new(), node_weights: Vec::new() };
+        let mut side = Self { ranks, begins, places, node_begins: vec![0], node_places: Vec::new() };
         for rank in 0..boxes.numbers.len() {
-            context.check()?;
-            let rows = side.begins[rank]..side.begins[rank + 1];
-            let weights = weights.map(|_| &by_box[rows.clone()]);
-            let places = &side.places[rows];
+            let places = &side.places[side.begins[rank]..side.begins[rank + 1]];
             if places.len() > P {
-                let moments = simd::call(context.isa, Moments::<P> { places, weights });
                 side.node_places.extend(basis.nodes.iter().map(|node| node * grid.half));
-                side.node_weights.extend(basis.weights(&moments));
             } else {
                 side.node_places.extend(places.iter().map(|place| place * grid.half));
-                match weights {
-                    Some(weights) => side.node_weights.extend(weights),
-                    None => side.node_weights.extend(places.iter().map(|_| 1.0)),
-                }
             }
             side.node_begins.push(side.node_places.len());
         }
         Ok(side)
     }
 
-    /// The nodes of all boxes.
-    pub fn nodes(&self) -> Nodes<'_> {
-        Nodes { begins: &self.node_begins, places: &self.node_places, weights: &self.node_weights, rows: &self.begins }
+    /// The weights of the nodes if rows have these, 1 if there are none.
+    pub fn weights(&self, basis: &Basis<P>, weights: Option<&[f64]>, context: &Context) -> Result<Vec<f64>> {
+        let mut by_box = vec![0.0; weights.map_or(0, <[f64]>::len)];
+        if let Some(weights) = weights {
+            let mut cursors = self.begins.clone();
+            for (weight, &rank) in weights.iter().zip(&self.ranks) {
+                let cursor = &mut cursors[rank as usize];
+                by_box[*cursor] = *weight;
+                *cursor += 1;
+            }
+        }
+        let mut of_nodes = Vec::with_capacity(self.node_places.len());
+        for rank in 0..self.begins.len() - 1 {
+            context.check()?;
+            let rows = self.begins[rank]..self.begins[rank + 1];
+            let places = &self.places[rows.clone()];
+            let weights = weights.map(|_| &by_box[rows]);
+            if places.len() > P {
+                let moments = simd::call(context.isa, Moments::<P> { places, weights });
+                of_nodes.extend(basis.weights(&moments));
+            } else {
+                match weights {
+                    Some(weights) => of_nodes.extend(weights),
+                    None => of_nodes.extend(places.iter().map(|_| 1.0)),
+                }
+            }
+        }
+        Ok(of_nodes)
+    }
+
+    /// The nodes of all boxes, with their weights.
+    pub fn nodes<'a>(&'a self, weights: &'a [f64]) -> Nodes<'a> {
+        Nodes { begins: &self.node_begins, places: &self.node_places, weights, rows: &self.begins }
     }
 
     /// Writes for each row, in the caller's order, the value of a smooth function whose values at the nodes are given.
     /// Rows of full boxes add `own`.
     pub fn spread(
-        mut self,
+        &self,
         basis: &Basis<P>,
         values: &[f64],
         out: &mut [f64],
         own: impl Fn(usize) -> f64,
         context: &Context,
     ) -> Result<()> {
+        let mut by_box = self.places.clone();
         for rank in 0..self.begins.len() - 1 {
             context.check()?;
-            let rows = self.begins[rank]..self.begins[rank + 1];
             let values = &values[self.node_begins[rank]..self.node_begins[rank + 1]];
-            let places = &mut self.places[rows];
+            let places = &mut by_box[self.begins[rank]..self.begins[rank + 1]];
             if places.len() > P {
                 simd::call(context.isa, Evaluate::<P> { places, series: &basis.series(values) });
             } else {
@@ -294,10 +307,11 @@ impl<const P: usize> Side<P> {
             }
         }
         // In each box rows stand in the caller's order.
+        let mut cursors = self.begins.clone();
         let full: Vec<f64> = self.begins.windows(2).map(|rows| if rows[1] - rows[0] > P { 1.0 } else { 0.0 }).collect();
         for (row, (out, &rank)) in out.iter_mut().zip(&self.ranks).enumerate() {
-            let cursor = &mut self.begins[rank as usize];
-            *out = self.places[*cursor] + full[rank as usize] * own(row);
+            let cursor = &mut cursors[rank as usize];
+            *out = by_box[*cursor] + full[rank as usize] * own(row);
             *cursor += 1;
         }
         Ok(())

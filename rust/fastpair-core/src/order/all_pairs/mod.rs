@@ -111,6 +111,8 @@ impl Slopes<'_> {
 pub enum With {
     /// All.
     All,
+    /// All, of the same scores on both sides, and the sums of lower rows are not wanted: what is left there does not matter.
+    Itself,
     /// Both sides are the same scores, the lower ones of weight 1, and none meets itself. For the sigmoid only.
     Others,
 }
@@ -277,7 +279,7 @@ impl PairLoss {
             };
         }
         let total = match with {
-            With::All => sum!(OfLowers(&weights)),
+            With::All | With::Itself => sum!(OfLowers(&weights)),
             With::Others => sum!(ButOne { weights: &mut weights, hidden: 0.0 }),
         };
         out.lowers.copy_from_slice(&slopes[..columns]);

@@ -60,24 +60,35 @@ pub(super) fn potentials(
     context: &Context,
 ) -> Result<Option<f64>> {
     let grid = Grid::new(loss.temperature);
-    let Some(boxes) = Boxes::new(&grid, [uppers.scores, lowers.scores], context)? else { return Ok(None) };
+    // Scores that meet themselves are placed once.
+    let alike = std::ptr::eq(uppers.scores, lowers.scores);
+    let others: &[f64] = if alike { &[] } else { lowers.scores };
+    let Some(boxes) = Boxes::new(&grid, [uppers.scores, others], context)? else { return Ok(None) };
     with_order!(order_for(loss.tolerance), P => {
         let basis = Basis::<P>::new();
         // A row costs several times what one of a plain pass over the scores does.
         let threads = context.threads_for(8 * uppers.scores.len().min(lowers.scores.len())).min(2);
-        let build = |(side, rows): (usize, Rows<'_>)| Side::<P>::new(&grid, &boxes, &basis, side, rows, context);
-        let mut sides = context.map(threads, vec![(0, uppers), (1, lowers)], build)?;
-        let (lower, upper) = (sides.pop().expect("two sides")?, sides.pop().expect("two sides")?);
-        let mut field = Field::<P>::new(&grid, &boxes.numbers, &basis, upper.nodes(), lower.nodes());
+        let build = |(side, scores)| Side::<P>::new(&grid, &boxes, &basis, side, scores, context);
+        let sides = if alike { vec![(0, uppers.scores)] } else { vec![(0, uppers.scores), (1, lowers.scores)] };
+        let sides = context.map(threads, sides, build)?.into_iter().collect::<Result<Vec<_>>>()?;
+        let (upper, lower) = (&sides[0], &sides[sides.len() - 1]);
+        let weigh = |(side, rows): (&Side<P>, Rows<'_>)| side.weights(&basis, rows.weights, context);
+        let weights = context.map(threads, vec![(upper, uppers), (lower, lowers)], weigh)?;
+        let weights = weights.into_iter().collect::<Result<Vec<_>>>()?;
+        let (upper_nodes, lower_nodes) = (upper.nodes(&weights[0]), lower.nodes(&weights[1]));
+        let mut field = Field::<P>::new(&grid, &boxes.numbers, &basis, upper_nodes, lower_nodes);
         field.add_near(kind, with, context)?;
         field.add_far(kind, context)?;
         let Field { total, upper_slopes, lower_slopes, .. } = field;
         // A node that stands for many rows has met them all: each row takes itself back, which among so many loses nothing.
-        let spread = |(side, slopes, out, others): (Side<P>, Vec<f64>, &mut [f64], Rows<'_>)| {
+        let spread = |(side, slopes, out, others): (&Side<P>, Vec<f64>, &mut [f64], Rows<'_>)| {
             let own = |row: usize| if with == With::Others { -0.25 * others.weight(row) } else { 0.0 };
             side.spread(&basis, &slopes, out, own, context)
         };
-        let sides = vec![(upper, upper_slopes, out.uppers, lowers), (lower, lower_slopes, out.lowers, uppers)];
+        let mut sides = vec![(upper, upper_slopes, out.uppers, lowers)];
+        if with != With::Itself {
+            sides.push((lower, lower_slopes, out.lowers, uppers));
+        }
         context.map(threads, sides, spread)?.into_iter().collect::<Result<()>>()?;
         Ok(Some(total))
     })
