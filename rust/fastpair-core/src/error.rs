@@ -108,6 +108,12 @@ pub enum Error {
         /// The limit.
         max_hits: usize,
     },
+    /// A list that is too long to be put in order.
+    #[error("a list has {items} items; lists of more than 4294967295 items can only have two grades")]
+    TooManyItems {
+        /// How many it has.
+        items: usize,
+    },
     /// More groups than codes.
     #[error("groups holds more than 4294967294 distinct ids; split the data by groups")]
     TooManyGroups,

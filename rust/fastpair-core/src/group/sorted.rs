@@ -1,6 +1,6 @@
 //! The items of a list in order of a number of theirs, equal ones in their own order.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::key::Element;
 use crate::order::sort::sort;
 use crate::pool::Context;
@@ -16,7 +16,9 @@ pub(super) fn descending(values: &[f64], context: &Context) -> Result<Vec<u32>> 
 }
 
 fn by_key(values: &[f64], descending: bool, context: &Context) -> Result<Vec<u32>> {
-    assert!(values.len() <= u32::MAX as usize, "a list of more than 2^32 items");
+    if values.len() > u32::MAX as usize {
+        return Err(Error::TooManyItems { items: values.len() });
+    }
     if values.iter().all(|&value| f64::from(value as f32) == value) {
         let key = |value: f64| if descending { !(value as f32).key() } else { (value as f32).key() };
         let mut keys: Vec<u64> =

@@ -172,7 +172,7 @@ impl<'a, const P: usize> Field<'a, P> {
     /// Pairs of nodes in boxes near each other. Boxes of few rows hold these as nodes, and with others alone no row meets
     /// itself there; in fuller boxes rows do.
     pub fn add_near(&mut self, kind: Kind, with: With, context: &Context) -> Result<()> {
-        let tables = self.tables(kind, context)?;
+        let tables = self.tables(kind, context);
         let (mut places, mut weights, mut slopes) = (Vec::new(), Vec::new(), Vec::new());
         let (mut first, mut end) = (0, 0);
         for rank in 0..self.numbers.len() {
@@ -252,10 +252,10 @@ impl<'a, const P: usize> Field<'a, P> {
     }
 
     /// What nodes of full boxes are to each other, for each distance of boxes; none if few boxes are full.
-    fn tables(&self, kind: Kind, context: &Context) -> Result<Vec<Table<P>>> {
+    fn tables(&self, kind: Kind, context: &Context) -> Vec<Table<P>> {
         let full = (0..self.numbers.len()).filter(|&rank| self.upper.rows_of(rank) > P && self.lower.rows_of(rank) > P);
         if full.take(4).count() < 4 {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let near = self.grid.near as i64;
         let places: [f64; P] = std::array::from_fn(|a| self.basis.nodes[a] * self.grid.half);
@@ -277,7 +277,7 @@ impl<'a, const P: usize> Field<'a, P> {
                         table.mirrored[a][b] = arguments[b * P + a];
                     }
                 }
-                Ok(table)
+                table
             })
             .collect()
     }
