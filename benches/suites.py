@@ -1,13 +1,16 @@
 """All suites. Importing this registers all adapters."""
 
 import adapters_auc  # noqa: F401
+import adapters_contrastive  # noqa: F401
 import adapters_losses  # noqa: F401
 import adapters_similarity  # noqa: F401
 import cases_auc
+import cases_contrastive
 import cases_losses
 import cases_similarity
 from cases import Suite
 
 SUITES: dict[str, Suite] = {
-    suite.name.lower(): suite for suite in (cases_auc.SUITE, cases_similarity.SUITE, cases_losses.SUITE)
+    suite.name.lower(): suite
+    for suite in (cases_auc.SUITE, cases_similarity.SUITE, cases_losses.SUITE, cases_contrastive.SUITE)
 }

@@ -42,6 +42,6 @@ html_sidebars = {
     page: []
     for page in (
         *("index", "install", "differences", "benchmarks", "papers"),
-        *("guide/auc", "guide/similarity", "guide/losses"),
+        *("guide/auc", "guide/similarity", "guide/losses", "guide/contrastive", "guide/large_batches"),
     )
 }

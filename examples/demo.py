@@ -1,4 +1,4 @@
-"""fastpair on real data: the AUC of classifiers, search in a book, a ranker trained for AUC, timings beside others.
+"""fastpair on real data: AUC of classifiers, search in a book, losses and a ranker trained for AUC, timings.
 
 Run it with ``make demo``, or ``python examples/demo.py`` where fastpair, scikit-learn and matplotlib are
 installed. The data and their sources are described in data/README.md. Writes roc.png.
@@ -25,6 +25,7 @@ ROWS_TIMED = 1_000_000
 QUESTIONS_SHOWN = (5, 8, 9)
 QUESTION_MINED = 9
 NEIGHBOURS = 10
+SCRATCH = 4 << 20
 
 # What the ranker is to find, and how it learns.
 PART_SOUGHT = "Book I, Part II"
@@ -228,6 +229,22 @@ def report_search_speed(book):
     print_times("lists differ", medians, differing)
 
 
+def report_contrast(book):
+    """Print the contrastive loss of each passage and the next one, among all others, and what its gradients cost."""
+    rows = book["embeddings"].astype(np.float32)
+    place = np.arange(len(rows))
+    x, y = rows[:-1], rows[1:]
+    how = {"ids": (place[:-1], place[1:]), "temperature": 0.05, "max_memory": SCRATCH}  # no passage meets itself
+
+    def call():
+        return fastpair.losses.info_nce(x, y, return_grad=True, **how)
+
+    loss, _ = call()
+    milliseconds, pairs = 1e3 * time_in_turns({"fastpair": call})["fastpair"], 4 * len(x) * len(y) / 2**20
+    print(f"\nwhich of {len(y):,} passages comes after each: InfoNCE {loss:.4f}, by guessing {np.log(len(y)):.4f};")
+    print(f"with gradients {milliseconds:.1f} ms and {SCRATCH >> 20} MiB at most; all pairs would take {pairs:.0f} MiB")
+
+
 # A ranker that learns from all pairs
 
 
@@ -272,6 +289,7 @@ def main():
     answer_questions(book)
     mine_hard_negatives(book)
     report_search_speed(book)
+    report_contrast(book)
 
     heading("A ranker that learns from all pairs")
     train_ranker(book)

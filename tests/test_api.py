@@ -8,6 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import fastpair
+import embedding_loss_signatures
 import helpers
 import loss_signatures
 import numpy as np
@@ -156,6 +157,7 @@ SIGNATURES = {
         ("return_potentials", False),
     ],
     **loss_signatures.SIGNATURES,
+    **embedding_loss_signatures.SIGNATURES,
 }
 CLASSES = {"Corpus": ("topk", "radius", "count"), "TopkState": ("update", "merge", "result")}
 PUBLIC = {
@@ -221,6 +223,7 @@ NAMED_TUPLES = {
     "similarity.RadiusHits": ("indptr", "indices", "scores"),
     "similarity.SinkhornPlan": ("plan", "u", "v"),
     **loss_signatures.NAMED_TUPLES,
+    **embedding_loss_signatures.NAMED_TUPLES,
 }
 
 
@@ -322,7 +325,7 @@ def test_importing_and_calling_load_no_heavy_package():
     assert not set(loaded.split("loaded:")[1].split()) & set(HEAVY)
 
 
-LOWEST, HELPERS, NAMESPACE, ROOT = range(4)
+LOWEST, HELPERS, SIMILARITY, NAMESPACE, ROOT = range(5)
 NAMESPACES = {
     *("metrics", "similarity", "losses", "mining", "preference", "policy", "embeddings", "ood"),
 }
@@ -334,7 +337,7 @@ def layer(module):
     if head in {"_core", "errors"}:
         return LOWEST
     if head in NAMESPACES:
-        return NAMESPACE
+        return SIMILARITY if head == "similarity" else NAMESPACE  # losses are functions of similarities
     return HELPERS if head.startswith("_") else ROOT
 
 
@@ -368,7 +371,7 @@ def test_python_imports_flow_down():
     upward = []
     for module, path in files.items():
         for target in imported(module, path, known):
-            beside = layer(target) == layer(module) != NAMESPACE
+            beside = layer(target) == layer(module) not in {SIMILARITY, NAMESPACE}
             same_namespace = target.split(".")[1:2] == module.split(".")[1:2]
             if not (layer(target) < layer(module) or beside or same_namespace):
                 upward.append(f"{module} imports {target}")

@@ -23,6 +23,19 @@ MATRIX = RNG.normal(size=(4, 5))
 LABELLED, GRADED = {"labels": LABELS, "groups": LISTS}, {"relevance": GRADES, "groups": LISTS}
 TARGETS = {"targets": GRADES, "groups": LISTS}
 
+X, Y = RNG.normal(size=(2, 5, 3))
+EXTRA, PAIRED = RNG.normal(size=(2, 3)), RNG.normal(size=(5, 2, 3))
+CLASSES = np.array([0, 1, 0, 1, 0])
+HALF = np.array(0.5)
+ROWS, VIEWS = {"x": X, "y": Y}, {"z1": X, "z2": Y}
+TEMPERED_ROWS, TEMPERED_VIEWS = {**ROWS, "temperature": HALF}, {**VIEWS, "temperature": HALF}
+
+
+def by_squares(similarities, rows):
+    """A loss for `custom`."""
+    return (similarities**2).sum(axis=1), 2 * similarities
+
+
 # Of each function, the scores, and other arguments for which it is smooth around them.
 CALLS = {
     "mann_whitney": ({"scores": SCORES}, {"labels": LABELS}),
@@ -54,8 +67,91 @@ CALLS = {
     "nbpo": ({"scores": SCORES}, {"labels": LABELS, "flip_rate": 0.2}),
     **{name: (PAIRS, {}) for name in ("bpr", "bpr_max", "margin_ranking", "top1")},
     **{name: ({"similarities": MATRIX}, {"positives": np.array([0, 2, 1, 3])}) for name in ("comp_sum", "z_loss")},
+    "info_nce": ({**TEMPERED_ROWS, "extra_negatives": EXTRA, "paired_negatives": PAIRED}, {}),
+    **{name: (TEMPERED_ROWS, {}) for name in ("clip", "focal_nce", "hcl")},
+    **{name: (TEMPERED_VIEWS, {}) for name in ("nt_xent", "grace", "dcl", "dclw")},
+    **{name: ({"features": X}, {"labels": CLASSES}) for name in ("supcon", "cliff_contrast")},
+    "soft_target_nce": (TEMPERED_ROWS, {"targets": RNG.uniform(size=(5, 5))}),
+    "cwcl": (TEMPERED_ROWS, {"u": RNG.normal(size=(5, 4))}),
+    **{name: ({**ROWS, "scale": HALF, "bias": -HALF}, {}) for name in ("siglip", "pairwise_bce")},
+    "binary_opposite": ({"yes": MATRIX[:, :4], "no": MATRIX[:, 1:]}, {}),
+    "matryoshka": (TEMPERED_ROWS, {"loss": losses.info_nce, "dims": [2, 3]}),
+    "prototype_nce": ({"x": X, "prototypes": Y[:3], "temperature": HALF}, {"assignments": CLASSES}),
+    "swapped_prediction": (
+        {"views": np.stack([X, Y]), "prototypes": EXTRA, "temperature": HALF},
+        {"assignments": RNG.uniform(size=(2, 5, 2))},
+    ),
+    "groco": ({"x": X}, {"labels": CLASSES}),
+    **{name: (ROWS, {}) for name in ("compactness", "semantic_opposite")},
+    "contrastive_margin_regularizer": (ROWS, {"temperature": 0.5}),
+    "dual_contrastive": ({"real": SCORES[:5], "fake": SCORES[5:]}, {}),
+    "adversarial_contrast": ({"matched": MATRIX, "farthest": MATRIX[::-1].copy(), "temperature": HALF}, {}),
+    "pair_mse": ({"x": X}, {"teacher": Y}),
+    "ratio_contrast": ({"anchors": X, "positives": Y, "negatives": PAIRED}, {}),
+    "base_decorrelation": ({"x": X}, {}),
+    "cluster_proxy_contrast": (
+        {"x": X, "centers": EXTRA, "temperature": HALF},
+        {"adjacency": np.ones((5, 5)) - np.eye(5)},
+    ),
+    "m2mix": (TEMPERED_ROWS, {"mix": 0.3}),
+    "prototype_compensated": (
+        {"x": X, "prototypes": EXTRA, "temperature": HALF},
+        {"labels": CLASSES, "false_negatives": [PAIRED[0]], "false_positives": [PAIRED[1]], "detach_weights": False},
+    ),
+    "prototype_diversity": ({"prototypes": X}, {}),
+    "queue_center_nce": ({"positives": X, "negatives": Y, "temperature": HALF}, {"queue": EXTRA}),
+    "supremix": (
+        {"features": X, "mixtures": PAIRED, "temperature": HALF},
+        {"labels": CLASSES, "mixture_mask": np.array([[1, 0]] * 5)},
+    ),
+    "uncertainty_info_nce": ({**TEMPERED_ROWS, "augmented": 1.1 * Y}, {}),
+    "voco": (ROWS, {"overlaps": RNG.uniform(size=(5, 5))}),
+    "local_contrast": ({**TEMPERED_ROWS, "negatives": PAIRED}, {}),
+    "patch_nce": ({"x": X, "temperature": HALF}, {"y": Y, "groups": CLASSES}),
+    "cacr": ({"views": np.stack([X, Y])}, {}),
+    "barlow_twins": (VIEWS, {}),
+    "variance_hinge": ({"x": X}, {"gamma": 5.0}),
+    "negative_cosine": ({"p": X}, {"z": Y}),
+    "byol": ({"p1": X, "p2": Y}, {"z1": Y, "z2": X}),
+    "sgns": (ROWS, {"negatives": np.array([[1, 2], [2, 3], [3, 4], [4, 0], [0, 1]])}),
+    **{
+        name: (
+            {"similarities": MATRIX, "temperature": HALF},
+            {"teacher": MATRIX[::-1].copy(), "teacher_temperature": 0.5},
+        )
+        for name in ("similarity_kl", "relation_kl")
+    },
+    "rank_contrastive": ({"scores": SCORES, "temperature": HALF}, {"labels": GRADES}),
+    "ar2_adversarial": (
+        {"similarities": MATRIX, "temperature": HALF},
+        {"ranker": MATRIX[::-1].copy(), "adversarial_weight": 0.5},
+    ),
+    "cluster_contrast": ({"x": X, "temperature": HALF}, {"y": Y, "assignments": CLASSES}),
+    "deca": ({"assignments": MATRIX}, {"adjacency": np.ones((4, 4)) - np.eye(4)}),
+    "custom": (ROWS, {"tile_fn": by_squares}),
 }
 LOSSES = [name for name in CALLS if name != "soft_rank"]
+ROW_LOSSES = [name for name in LOSSES if "grad_output" in inspect.signature(getattr(losses, name)).parameters]
+
+# Arguments that have gradients in other calls.
+OTHER_CALLS = {
+    "weights of negatives": ("info_nce", {**ROWS, "neg_weights": RNG.uniform(0.5, 2, (5, 5))}, {}),
+    "given positives": ("info_nce", {**ROWS, "positives": RNG.normal(size=5)}, {"temperature": 0.5}),
+    "given scores": ("info_nce", {**ROWS, "extra_similarities": PAIRED[:, :, 0]}, {"temperature": 0.5}),
+    "matrix": ("info_nce", {"similarities": MATRIX, "temperature": HALF}, {}),
+    "temperatures of rows": ("info_nce", {**ROWS, "temperature": RNG.uniform(0.5, 1, 5)}, {}),
+    "both directions": ("info_nce", TEMPERED_ROWS, {"symmetric": True}),
+    "concentration": (
+        "prototype_nce",
+        {"x": X, "prototypes": Y[:3], "concentration": RNG.uniform(0.5, 1, 3)},
+        {"assignments": CLASSES},
+    ),
+    "a learned temperature": ("supcon", {"features": X, "temperature": HALF}, {"labels": CLASSES}),
+    "two views": ("supcon", {"features": np.stack([X, Y], axis=1)}, {"temperature": 0.5}),
+    "one set": ("info_nce", {"x": X}, {"labels": CLASSES, "temperature": 0.5}),
+    "queue": ("queue_center_nce", {"queue": EXTRA}, {"positives": X, "negatives": Y, "queue_grad": True}),
+    "teacher": ("similarity_kl", {"similarities": MATRIX, "teacher": MATRIX[::-1].copy()}, {"teacher_grad": True}),
+}
 
 
 def tensors(name, dtype=torch.float64):
@@ -63,17 +159,25 @@ def tensors(name, dtype=torch.float64):
     return {key: torch.tensor(array).to(dtype).requires_grad_() for key, array in CALLS[name][0].items()}
 
 
-def of_numpy(name, scores, **options):
+def plain(tensor):
+    """What the numpy functions take: a number for a tensor without dimensions."""
+    return tensor.item() if np.ndim(tensor) == 0 else tensor
+
+
+def of_numpy(name, scores, others=None):
     """Value and gradients of the numpy function, as a list of arrays."""
-    value, gradients = getattr(losses, name)(**scores, **CALLS[name][1], **options, return_grad=True)
+    scores = {key: plain(array) for key, array in scores.items()}
+    value, gradients = getattr(losses, name)(**scores, **(others or CALLS[name][1]), return_grad=True)
     return [value, *(getattr(gradients, key) for key in scores)]
 
 
-def as_tensors(arguments):
-    """Labels, groups and the like as tensors; what is no array stays."""
-    return {
-        key: torch.from_numpy(value) if isinstance(value, np.ndarray) else value for key, value in arguments.items()
-    }
+def as_tensors(arguments, dtype):
+    """Labels, groups and the like as tensors, embeddings among them in the dtype; what is no array stays."""
+    converted = {key: torch.from_numpy(value) for key, value in arguments.items() if isinstance(value, np.ndarray)}
+    for key in converted.keys() & {*lifted._SCORES, *lifted._TARGETS}:
+        if converted[key].is_floating_point():
+            converted[key] = converted[key].to(dtype)
+    return {**arguments, **converted}
 
 
 def test_every_loss_has_its_twin():
@@ -88,7 +192,10 @@ def test_all_that_has_a_gradient_in_numpy_has_one_in_torch():
     fields = {
         field for name in losses.__all__ for field in getattr(getattr(losses, name), "_fields", ()) if name[0].isupper()
     }
-    assert fields == set(lifted._SCORES)
+    arguments = {
+        name for function in lifted.__all__ for name in inspect.signature(getattr(losses, function)).parameters
+    }
+    assert fields & arguments == {*lifted._SCORES, *lifted._TARGETS, *lifted._PARAMETERS}
 
 
 @pytest.mark.parametrize("name", lifted.__all__)
@@ -115,7 +222,22 @@ def test_gradients_are_those_of_central_differences(name):
     assert torch.autograd.gradcheck(call, tuple(scores.values()))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("call", OTHER_CALLS.values(), ids=list(OTHER_CALLS))
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_gradients_of_other_arguments_are_those_of_central_differences(call, reduction):
+    name, arrays, options = call
+    if name in ROW_LOSSES:
+        options = {**options, "reduction": reduction}
+    leaves = {key: torch.tensor(array, requires_grad=True) for key, array in arrays.items()}
+
+    def loss(*values):
+        arguments = dict(zip(leaves, values, strict=True))
+        return getattr(lifted, name)(**arguments, **options)
+
+    assert torch.autograd.gradcheck(loss, tuple(leaves.values()))
+
+
+@pytest.mark.parametrize("name", ROW_LOSSES)
 def test_gradients_of_each_list_are_those_of_central_differences(name):
     scores, options = tensors(name), CALLS[name][1]
 
@@ -131,16 +253,20 @@ def test_values_and_gradients_are_those_of_numpy(name, dtype):
     if dtype == torch.bfloat16:
         cases.as_dtype("bfloat16")  # skips where ml_dtypes is missing
     scores = tensors(name, dtype)
-    value = getattr(lifted, name)(**scores, **as_tensors(CALLS[name][1]))
+    others = as_tensors(CALLS[name][1], dtype)
+    value = getattr(lifted, name)(**scores, **others)
     value.backward()
-    expected, *gradients = of_numpy(name, {key: tensor.detach() for key, tensor in scores.items()})
+    expected, *gradients = of_numpy(name, {key: tensor.detach() for key, tensor in scores.items()}, others)
     assert value.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
     assert value.shape == ()
     assert value.item() == value.new_tensor(expected).item()
     for tensor, gradient in zip(scores.values(), gradients, strict=True):
         assert tensor.grad.dtype == dtype
         assert tensor.grad.shape == tensor.shape
-        np.testing.assert_array_equal(tensor.grad.double().numpy(), gradient.astype(np.float64))
+        if tensor.ndim == 0:
+            assert tensor.grad == torch.tensor(gradient, dtype=dtype)
+        else:
+            np.testing.assert_array_equal(tensor.grad.double().numpy(), gradient.astype(np.float64))
 
 
 def test_soft_ranks_are_those_of_numpy():
@@ -212,6 +338,59 @@ def test_one_of_two_arrays_may_want_a_gradient():
     lifted.bpr(pos, neg).backward()
     np.testing.assert_array_equal(pos.grad.numpy(), of_numpy("bpr", PAIRS)[1])
     assert neg.grad is None
+
+
+def test_a_temperature_is_learned():
+    x, y = torch.tensor(X, dtype=torch.float32), torch.tensor(Y, dtype=torch.float32)
+    logarithm = torch.nn.Parameter(torch.tensor(-1.0))
+    before, after = (lifted.info_nce(x, y, temperature=torch.exp(logarithm + step)) for step in (-1e-3, 1e-3))
+    loss = lifted.info_nce(x, y, temperature=torch.exp(logarithm))
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert logarithm.grad.item() == pytest.approx((after - before).item() / 2e-3, rel=1e-2)
+
+
+def test_a_tensor_that_is_both_sides_gets_the_gradient_of_both():
+    one, two = torch.tensor(X, requires_grad=True), torch.tensor(X, requires_grad=True)
+    labels = {"labels": (CLASSES, CLASSES), "temperature": 0.5}
+    lifted.info_nce(one, one, **labels).backward()
+    other = one.detach().clone().requires_grad_()
+    lifted.info_nce(two, other, **labels).backward()
+    np.testing.assert_allclose(one.grad.numpy(), (two.grad + other.grad).numpy(), rtol=1e-12)
+
+
+def test_a_parameter_that_cannot_be_learned_is_refused():
+    temperature = torch.tensor(0.5, requires_grad=True)
+    with pytest.raises(TypeError, match=r"temperature requires a gradient, and mann_whitney has none for it"):
+        lifted.mann_whitney(torch.tensor(SCORES), LABELS, temperature=temperature)
+    expected = losses.mann_whitney(SCORES, LABELS, temperature=0.5)
+    assert lifted.mann_whitney(torch.tensor(SCORES), LABELS, temperature=temperature.detach()).item() == expected
+
+
+def test_what_is_detached_gets_no_gradient():
+    predictions, targets = torch.tensor(X, requires_grad=True), torch.tensor(Y, requires_grad=True)
+    lifted.negative_cosine(predictions, targets).backward()
+    assert predictions.grad is not None
+    assert targets.grad is None
+    lifted.negative_cosine(predictions, targets, symmetric=True).backward()
+    _, gradients = losses.negative_cosine(X, Y, symmetric=True, return_grad=True)
+    np.testing.assert_array_equal(targets.grad.numpy(), gradients.z)
+
+
+def test_integers_beside_scores_do_not_widen_the_value():
+    x, y = torch.tensor(X, dtype=torch.float32), torch.tensor(Y, dtype=torch.float32)
+    assert lifted.info_nce(x, y, torch.arange(5)).dtype == torch.float32
+    assert lifted.sgns(x, y, negatives=torch.zeros((5, 2), dtype=torch.int64)).dtype == torch.float32
+
+
+def test_the_loss_of_prefixes_may_be_one_of_tensors_or_of_arrays():
+    x, y = torch.tensor(X, requires_grad=True), torch.tensor(Y)
+    value = lifted.matryoshka(lifted.clip, x, y, dims=[2, 3], temperature=0.5)
+    value.backward()
+    assert value.item() == lifted.matryoshka(losses.clip, x, y, dims=[2, 3], temperature=0.5).item()
+    expected, gradients = losses.matryoshka(losses.clip, X, Y, dims=[2, 3], temperature=0.5, return_grad=True)
+    assert value.item() == expected
+    np.testing.assert_array_equal(x.grad.numpy(), gradients.x)
 
 
 def test_tensors_elsewhere_are_refused():

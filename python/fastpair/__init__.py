@@ -5,8 +5,9 @@ The map:
 * `fastpair.metrics`: `auc`, `gauc` (also here at the top), `pair_auc` and `pair_eer`.
 * `fastpair.similarity`: `topk`, `radius`, `pairwise`, `Corpus`, `TopkState` (also here at the top), `rowwise`,
   `reduce`, `late_interaction` and `sinkhorn`.
-* `fastpair.losses`: losses of scores over pairs and lists, with gradients: `mann_whitney`, `ranknet`, `plackett_luce`,
-  `soft_rank` and many more.
+* `fastpair.losses`: losses with gradients, of embeddings over all their pairs (`info_nce`, `clip`, `supcon`, `siglip`)
+  and of scores over pairs and lists (`mann_whitney`, `ranknet`, `plackett_luce`, `soft_rank`), and many more.
+* `fastpair.embeddings`: `pair_weights`.
 * `fastpair.show_config`, `fastpair.set_num_threads`, `fastpair.get_num_threads`: how it runs.
 * `fastpair.errors`: `UndefinedMetricWarning`.
 
@@ -15,7 +16,7 @@ is done by kernels in Rust (`fastpair._core`), which choose the best instruction
 imported; ``FASTPAIR_ISA`` and ``FASTPAIR_NUM_THREADS`` override the choice.
 """
 
-from fastpair import errors, losses, metrics, similarity
+from fastpair import embeddings, errors, losses, metrics, similarity
 from fastpair._config import __version__, get_num_threads, set_num_threads, show_config
 from fastpair.errors import UndefinedMetricWarning
 from fastpair.metrics import auc, gauc
@@ -27,6 +28,7 @@ __all__ = [
     "UndefinedMetricWarning",
     "__version__",
     "auc",
+    "embeddings",
     "errors",
     "gauc",
     "get_num_threads",

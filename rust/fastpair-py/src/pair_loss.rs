@@ -384,17 +384,18 @@ struct Given<'a> {
 }
 
 impl Given<'_> {
+    /// The result, or None if products leave the range of float32.
     fn run<T: Real + Element>(
         &self,
         loss: &Loss<'_>,
         factors: Option<&[f64]>,
         gradient: bool,
         context: &Context,
-    ) -> fastpair_core::Result<Result<T>> {
+    ) -> fastpair_core::Result<Option<Result<T>>> {
         match loss {
             Loss::Softmax(loss) => self.run_loss(&mut { *loss }, factors, gradient, context),
             Loss::Symmetric(temperature) => {
-                self.run_loss(&mut Symmetric::<T>::new(*temperature), factors, gradient, context)
+                self.run_loss(&mut Symmetric::<T>::new(*temperature, factors), factors, gradient, context)
             }
             Loss::Sigmoid(loss) => self.run_loss(&mut { *loss }, factors, gradient, context),
             Loss::HardNegatives(loss) => self.run_loss(&mut { *loss }, factors, gradient, context),
@@ -407,24 +408,27 @@ impl Given<'_> {
         factors: Option<&[f64]>,
         gradient: bool,
         context: &Context,
-    ) -> fastpair_core::Result<Result<T>> {
+    ) -> fastpair_core::Result<Option<Result<T>>> {
         let appended = self.appended;
         if let Some(x) = self.x {
             let x = Embeddings::<T>::new(x)?;
             let y = self.y.map(Embeddings::<T>::new).transpose()?;
             let pairs = Pairs::new(&x, y.as_ref(), self.similarity, appended, context)?;
+            if size_of::<T>() == 4 && !pairs.in_range() {
+                return Ok(None);
+            }
             let found = pairs.run(loss, factors, gradient, context)?;
-            return Ok(Result {
+            return Ok(Some(Result {
                 outcomes: found.outcomes,
                 x: found.x,
                 y: found.y,
                 similarities: Vec::new(),
                 appended: found.appended,
-            });
+            }));
         }
         let similarities = self.similarities.expect("a matrix where there is no x");
         let (outcomes, similarities, appended) = of_matrix(similarities, appended, loss, factors, gradient, context)?;
-        Ok(Result { outcomes, x: Vec::new(), y: Vec::new(), similarities, appended })
+        Ok(Some(Result { outcomes, x: Vec::new(), y: Vec::new(), similarities, appended }))
     }
 }
 
@@ -465,8 +469,9 @@ pub fn pair_rows<'py>(
     }
     let options: Options = options.extract()?;
     let loss = options.loss(loss, shape)?;
-    if matches!(loss, Loss::Symmetric(_)) && (input.x.is_none() || input.appended.is_some()) {
-        return Err(PyValueError::new_err("symmetric needs embeddings, and nothing appended"));
+    let products = matches!(similarity, Similarity::Dot | Similarity::Cosine);
+    if matches!(loss, Loss::Symmetric(_)) && (input.x.is_none() || input.appended.is_some() || !products) {
+        return Err(PyValueError::new_err("symmetric needs embeddings, products of them, and nothing appended"));
     }
     let factors = match &row_factors {
         None => None,
@@ -477,10 +482,12 @@ pub fn pair_rows<'py>(
     let size = Size { cost: pairs.saturating_mul(width / 32 + 2), steps: pairs };
     let limits = Limits { threads: num_threads, scratch: Scratch { most: max_memory, held: 0 } };
     let given = input.given()?;
-    if input.is_double() {
-        let found = run_long(py, size, None, limits, |context| given.run::<f64>(&loss, factors, gradient, context))?;
-        return input.result(py, found, gradient);
+    if !input.is_double() {
+        let work = |context: &Context| given.run::<f32>(&loss, factors, gradient, context);
+        if let Some(found) = run_long(py, size, None, limits, work)? {
+            return input.result(py, found, gradient);
+        }
     }
-    let found = run_long(py, size, None, limits, |context| given.run::<f32>(&loss, factors, gradient, context))?;
-    input.result(py, found, gradient)
+    let found = run_long(py, size, None, limits, |context| given.run::<f64>(&loss, factors, gradient, context))?;
+    input.result(py, found.expect("float64 is tried last"), gradient)
 }

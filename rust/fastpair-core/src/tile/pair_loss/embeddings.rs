@@ -116,10 +116,11 @@ pub(super) struct Side<'a, T: Clone> {
     values: &'a [T],
     pub rows: usize,
     pub width: usize,
-    /// What each row is multiplied by.
-    scales: Vec<T>,
+    /// What each row is multiplied by, one after the other.
+    scales: Vec<[T; 2]>,
     /// Squares of the norms; none for products.
     squares: Vec<T>,
+    pub largest_norm: f64,
 }
 
 impl<'a, T: Real> Side<'a, T> {
@@ -130,7 +131,8 @@ impl<'a, T: Real> Side<'a, T> {
         context: &Context,
     ) -> Result<Self> {
         let Embeddings { values, rows, width } = embeddings;
-        let mut side = Self { values, rows: *rows, width: *width, scales: Vec::new(), squares: Vec::new() };
+        let mut side =
+            Self { values, rows: *rows, width: *width, scales: Vec::new(), squares: Vec::new(), largest_norm: 0.0 };
         for index in 0..*rows {
             if index % 1024 == 0 {
                 context.check()?;
@@ -144,15 +146,32 @@ impl<'a, T: Real> Side<'a, T> {
                 }
                 square = row.iter().map(|value| value.widened() * value.widened()).sum();
             }
+            side.largest_norm = side.largest_norm.max(square.sqrt());
             match similarity {
                 Similarity::Dot => {}
-                Similarity::Cosine => {
-                    side.scales.push(T::rounded(if square > 0.0 { 1.0 / square.sqrt().max(1e-12) } else { 0.0 }));
-                }
+                Similarity::Cosine => side.scales.push(Self::scale_of(row, square)),
                 _ => side.squares.push(T::rounded(square)),
             }
         }
         Ok(side)
+    }
+
+    /// What a row is multiplied by to have the norm 1, or to stay 0: first a power of two that brings it into range.
+    fn scale_of(row: &[T], square: f64) -> [T; 2] {
+        let one = T::rounded(1.0);
+        if (1e-25..1e25).contains(&square) {
+            return [one, T::rounded(1.0 / square.sqrt())];
+        }
+        let largest = row.iter().map(|value| value.widened().abs()).fold(0.0, f64::max);
+        if largest == 0.0 {
+            return [one, T::default()];
+        }
+        // Half a power of what would be too large for one.
+        let limit = if size_of::<T>() == 4 { 120 } else { 1000 };
+        let exponent = (-largest.log2().floor() as i32).clamp(-limit, limit);
+        let power = 2f64.powi(exponent);
+        let square: f64 = row.iter().map(|value| (value.widened() * power).powi(2)).sum();
+        [T::rounded(power), T::rounded(1.0 / square.sqrt())]
     }
 
     /// A row as it is given.
@@ -161,18 +180,18 @@ impl<'a, T: Real> Side<'a, T> {
         &self.values[index * self.width..][..self.width]
     }
 
-    /// What a row is multiplied by.
+    /// What a row is multiplied by, one after the other.
     #[inline(always)]
-    pub fn scale(&self, index: usize) -> T {
-        self.scales.get(index).copied().unwrap_or(T::rounded(1.0))
+    pub fn scale(&self, index: usize) -> [T; 2] {
+        self.scales.get(index).copied().unwrap_or([T::rounded(1.0); 2])
     }
 
     /// Writes `columns` of some rows, multiplied by their scales, `stride` apart.
     #[inline(always)]
     pub fn copy(&self, rows: Range<usize>, columns: Range<usize>, out: &mut [T], stride: usize) {
         for (index, out) in rows.zip(out.chunks_mut(stride)) {
-            let (row, scale) = (&self.row(index)[columns.clone()], self.scale(index));
-            out.iter_mut().zip(row).for_each(|(out, value)| *out = value.times(scale));
+            let (row, [power, scale]) = (&self.row(index)[columns.clone()], self.scale(index));
+            out.iter_mut().zip(row).for_each(|(out, value)| *out = value.times(power).times(scale));
         }
     }
 
@@ -183,11 +202,11 @@ impl<'a, T: Real> Side<'a, T> {
             match similarity {
                 Similarity::Dot => {}
                 Similarity::Cosine => {
-                    let scale = self.scale(index).widened();
-                    let product: f64 = gradient.iter().zip(row).map(|(g, x)| g.widened() * x.widened()).sum();
-                    let along = product * scale * scale;
+                    let [power, scale] = self.scale(index).map(|scale| scale.widened());
+                    let unit = |x: &T| x.widened() * power * scale;
+                    let along: f64 = gradient.iter().zip(row).map(|(g, x)| g.widened() * unit(x)).sum();
                     for (g, x) in gradient.iter_mut().zip(row) {
-                        *g = T::rounded((g.widened() - along * x.widened()) * scale);
+                        *g = T::rounded((g.widened() - along * unit(x)) * scale * power);
                     }
                 }
                 _ => {

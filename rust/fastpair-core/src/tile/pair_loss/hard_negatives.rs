@@ -73,16 +73,16 @@ impl<T: Real> RowLoss<T> for HardNegatives<'_> {
             slopes.iter_mut().for_each(|slope| *slope = T::rounded(factor * hard * slope.widened()));
         }
         let taken = factor * if clamped { slope } else { of_ratio };
-        let mut product = scale_and_multiply(isa, slopes, 1.0, similarities) - taken * own;
+        // Without the clamp the slopes add up to 0, and differences from the largest similarity lose nothing.
+        let origin = if clamped { T::default() } else { shift };
+        let products = scale_and_multiply(isa, slopes, 1.0, similarities, origin);
+        let mut product = products - taken * (own - origin.widened());
         if clamped {
             // e^(-1 / t) itself.
             product -= factor * slope;
         }
         slopes[positive] = T::rounded(-taken);
         similarities.copy_from_slice(slopes);
-        if value.is_nan() {
-            similarities.fill(T::rounded(f64::NAN));
-        }
-        Outcome { value, valid: true, slopes: [-product * inverse, 0.0] }
+        Outcome::of(value, -product * inverse, similarities)
     }
 }

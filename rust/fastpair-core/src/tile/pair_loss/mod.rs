@@ -52,6 +52,15 @@ pub struct Outcome {
 impl Outcome {
     /// A row that lacks what the loss needs.
     pub const INVALID: Self = Self { value: 0.0, valid: false, slopes: [0.0; 2] };
+
+    /// A row of this value and derivative by its parameter; if it is NaN, so are all.
+    fn of<T: Real>(value: f64, slope: f64, slopes: &mut [T]) -> Self {
+        if value.is_nan() {
+            slopes.fill(T::rounded(f64::NAN));
+            return Self { value, valid: true, slopes: [value; 2] };
+        }
+        Self { value, valid: true, slopes: [slope, 0.0] }
+    }
 }
 
 /// A loss.
@@ -139,6 +148,12 @@ impl<'a, T: Real> Pairs<'a, T> {
 
     fn y(&self) -> &Side<'a, T> {
         self.y.as_ref().unwrap_or(&self.x)
+    }
+
+    /// Whether no product leaves the range of `T`.
+    pub fn in_range(&self) -> bool {
+        let limit = if size_of::<T>() == 4 { 1e37 } else { 1e307 };
+        self.similarity == Similarity::Cosine || self.x.largest_norm * self.y().largest_norm < limit
     }
 
     /// Columns of a row of similarities.
@@ -237,10 +252,15 @@ impl<'a, T: Real> Pairs<'a, T> {
                 }
             }
             if gradient {
-                let x = &mut result.x;
-                sheet.add_rows(panel_rows.clone(), self.y(), x, threads, context)?;
-                let other = if self.y.is_some() { &mut result.y } else { &mut result.x };
-                sheet.add_columns(panel, other, threads, context)?;
+                let products = sheet.row_products(self.y(), threads, context)?;
+                if self.y.is_some() {
+                    let x = &mut result.x[panel_rows.start * width..panel_rows.end * width];
+                    sweeps::add(context.isa, x, &products);
+                    sheet.add_columns(panel, &mut result.y, None, threads, context)?;
+                } else {
+                    let own = Some((panel_rows.clone(), products.as_slice()));
+                    sheet.add_columns(panel, &mut result.x, own, threads, context)?;
+                }
                 if self.similarity.is_distance() {
                     sheet.add_sums(panel_rows.len(), &mut sums[1], context.isa);
                 }

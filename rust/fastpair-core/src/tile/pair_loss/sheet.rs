@@ -20,7 +20,7 @@ const TASK_STRIPS: usize = 2;
 
 /// What a task of the products takes for itself.
 pub(super) fn task_bytes<T>(rows: usize, width: usize) -> usize {
-    (TASK_STRIPS * STRIP * (rows + COLUMNS) + STRIP * (width + 2 * SLICE)) * size_of::<T>()
+    (TASK_STRIPS * STRIP * rows + STRIP * COLUMNS + STRIP * (width + 2 * SLICE)) * size_of::<T>()
 }
 
 /// The rows of registers of a level.
@@ -58,7 +58,9 @@ impl<T: Real> Panel<T> {
     }
 
     pub fn bytes(rows: usize, width: usize) -> usize {
-        rows.next_multiple_of(GROUP) * (width.div_ceil(SLICE) * ROW + width.div_ceil(STRIP) * STRIP) * size_of::<T>()
+        let of_row = width.div_ceil(SLICE) * ROW + width.div_ceil(STRIP) * STRIP;
+        // And the products of the rows with y.
+        rows.next_multiple_of(GROUP) * (of_row + width) * size_of::<T>()
     }
 
     /// Packs rows of x.
@@ -78,12 +80,12 @@ impl<T: Real> Panel<T> {
 fn copy_strip<T: Real>(side: &Side<'_, T>, rows: Range<usize>, strip: usize, out: &mut [Strip<T>]) {
     let columns = strip * STRIP..side.width.min((strip + 1) * STRIP);
     for (index, out) in rows.zip(out) {
-        let (row, scale) = (&side.row(index)[columns.clone()], side.scale(index));
+        let (row, [power, scale]) = (&side.row(index)[columns.clone()], side.scale(index));
         match <&[T; STRIP]>::try_from(row) {
-            Ok(row) => out.0 = row.map(|value| value.times(scale)),
+            Ok(row) => out.0 = row.map(|value| value.times(power).times(scale)),
             Err(_) => {
                 *out = Strip::default();
-                out.0.iter_mut().zip(row).for_each(|(out, value)| *out = value.times(scale));
+                out.0.iter_mut().zip(row).for_each(|(out, value)| *out = value.times(power).times(scale));
             }
         }
     }
@@ -147,53 +149,46 @@ impl<T: Real> Sheet<T> {
         self.blocks.chunks(self.block.max(1)).enumerate().map(|(block, values)| (self.range(block), values))
     }
 
-    /// Adds to `out` the rows of the sheet times the rows of y.
-    pub fn add_rows(
-        &self,
-        rows: Range<usize>,
-        y: &Side<'_, T>,
-        out: &mut [T],
-        threads: usize,
-        context: &Context,
-    ) -> Result<()> {
+    /// The rows of the sheet times the rows of y.
+    pub fn row_products(&self, y: &Side<'_, T>, threads: usize, context: &Context) -> Result<Vec<T>> {
         let strips = y.width.div_ceil(STRIP);
         let tasks: Vec<_> =
             (0..strips).step_by(TASK_STRIPS).map(|first| first..strips.min(first + TASK_STRIPS)).collect();
         let each = |strips: Range<usize>| {
-            let stride = strips.len() * STRIP;
-            let mut sums = vec![T::default(); self.rows * stride];
-            let mut packed = vec![Strip::default(); strips.len() * COLUMNS];
+            let mut sums = vec![T::default(); self.rows * strips.len() * STRIP];
+            let mut packed = vec![Strip::default(); COLUMNS];
             for (columns, values) in self.blocks() {
                 context.check()?;
-                let task = AddRows {
-                    values,
-                    rows: self.rows,
-                    y,
-                    columns,
-                    strips: strips.clone(),
-                    packed: &mut packed,
-                    sums: &mut sums,
-                };
-                simd::call(context.isa, task);
+                let (strips, packed, sums) = (strips.clone(), packed.as_mut_slice(), sums.as_mut_slice());
+                simd::call(context.isa, AddRows { values, rows: self.rows, y, columns, strips, packed, sums });
             }
             Ok((strips, sums))
         };
+        let mut out = vec![T::default(); self.rows * y.width];
         for result in context.map(threads, tasks, each)? {
             let (strips, sums) = result?;
             let columns = strips.start * STRIP..y.width.min(strips.end * STRIP);
-            for (row, sums) in rows.clone().zip(sums.chunks(strips.len() * STRIP)) {
-                sweeps::add(context.isa, &mut out[row * y.width..][columns.clone()], &sums[..columns.len()]);
+            for (out, sums) in out.chunks_mut(y.width.max(1)).zip(sums.chunks(strips.len() * STRIP)) {
+                out[columns.clone()].copy_from_slice(&sums[..columns.len()]);
             }
         }
-        Ok(())
+        Ok(out)
     }
 
-    /// Adds to `out` the columns of the sheet times the rows of the panel.
-    pub fn add_columns(&self, panel: &Panel<T>, out: &mut [T], threads: usize, context: &Context) -> Result<()> {
+    /// Adds to `out` the columns of the sheet times the rows of the panel. With `own`, the rows of the panel, which are
+    /// also rows of `out`, get these sums first, each before its own group's.
+    pub fn add_columns(
+        &self,
+        panel: &Panel<T>,
+        out: &mut [T],
+        own: Option<(Range<usize>, &[T])>,
+        threads: usize,
+        context: &Context,
+    ) -> Result<()> {
         let tasks: Vec<_> = out.chunks_mut((COLUMNS * panel.width).max(1)).zip(self.blocks()).collect();
         let each = |(out, (columns, values)): (&mut [T], (Range<usize>, &[T]))| {
             context.check()?;
-            simd::call(context.isa, AddColumns { values, panel, columns: columns.len(), out });
+            simd::call(context.isa, AddColumns { values, panel, columns, out, own: own.clone() });
             Ok(())
         };
         context.map(threads, tasks, each)?.into_iter().collect()
@@ -265,8 +260,8 @@ impl<T: Real> Op for AddRows<'_, T> {
     fn run<L: Level>(self) {
         let Self { values, rows, y, columns, strips, packed, sums } = self;
         let stride = strips.len() * STRIP;
+        let packed = &mut packed[..columns.len()];
         for (i, strip) in strips.enumerate() {
-            let packed = &mut packed[..columns.len()];
             copy_strip(y, columns.clone(), strip, packed);
             multiply::<L, T, false>(values, packed, &mut sums[i * STRIP..], stride, [rows, STRIP], true);
         }
@@ -277,20 +272,31 @@ impl<T: Real> Op for AddRows<'_, T> {
 struct AddColumns<'a, T> {
     values: &'a [T],
     panel: &'a Panel<T>,
-    columns: usize,
+    columns: Range<usize>,
     out: &'a mut [T],
+    own: Option<(Range<usize>, &'a [T])>,
 }
 
 impl<T: Real> Op for AddColumns<'_, T> {
     type Out = ();
     #[inline(always)]
     fn run<L: Level>(self) {
-        let Self { values, panel, columns, out } = self;
+        let Self { values, panel, columns, out, own } = self;
+        let width = panel.width;
         for (strip, rows) in panel.strips.chunks(panel.most).enumerate() {
-            let used = STRIP.min(panel.width - strip * STRIP);
+            let (first, used) = (strip * STRIP, STRIP.min(width - strip * STRIP));
             for group in (0..panel.rows).step_by(GROUP) {
-                let (values, rows) = (&values[group * ROW..], &rows[group..panel.rows.min(group + GROUP)]);
-                multiply::<L, T, true>(values, rows, &mut out[strip * STRIP..], panel.width, [columns, used], true);
+                let end = panel.rows.min(group + GROUP);
+                if let Some((place, sums)) = &own {
+                    let here = columns.start.max(place.start + group)..columns.end.min(place.start + end);
+                    for row in here {
+                        let out = &mut out[(row - columns.start) * width + first..][..used];
+                        let sums = &sums[(row - place.start) * width + first..][..used];
+                        out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = out.plus(sum));
+                    }
+                }
+                let (values, rows) = (&values[group * ROW..], &rows[group..end]);
+                multiply::<L, T, true>(values, rows, &mut out[first..], width, [columns.len(), used], true);
             }
         }
     }

@@ -78,6 +78,14 @@ pub struct Softmax<'a> {
     pub detach_focal: bool,
 }
 
+/// `log Z` less the logit of the largest similarity, the sum of the exponentials that were taken for it, and that similarity.
+/// Differences from it lose nothing.
+struct LogSum<T> {
+    value: f64,
+    sum: f64,
+    shift: T,
+}
+
 impl Softmax<'_> {
     /// The logarithms of the weights of a row, if it has any. Positives have no column weight.
     fn log_weight(&self, row: usize, column: usize, columns: usize, positive: bool) -> f64 {
@@ -133,19 +141,43 @@ impl Softmax<'_> {
         k
     }
 
-    /// The exponentials of the logits less a shift, and their log-sum: `log Z`.
-    fn log_sum<T: Real>(&self, row: usize, similarities: &[T], spare: &mut Spare<T>, isa: Isa) -> (f64, f64) {
+    /// Makes columns of weight 0 absent, and returns how many of `counted` columns are left.
+    fn drop_weightless<T: Real>(
+        &self,
+        row: usize,
+        similarities: &mut [T],
+        positives: &mut Vec<usize>,
+        counted: usize,
+    ) -> usize {
+        if !self.is_weighted() {
+            return counted;
+        }
+        let (columns, absent) = (similarities.len(), T::rounded(f64::NEG_INFINITY));
+        let (mut left, mut next) = (counted, 0);
+        for (column, s) in similarities.iter_mut().enumerate() {
+            let positive = positives.get(next) == Some(&column);
+            next += usize::from(positive);
+            if *s != absent && self.log_weight(row, column, columns, positive) == f64::NEG_INFINITY {
+                *s = absent;
+                left -= 1;
+            }
+        }
+        positives.retain(|&column| self.log_weight(row, column, columns, true) > f64::NEG_INFINITY);
+        left
+    }
+
+    /// The exponentials of the logits less a shift, to the room for slopes.
+    fn log_sum<T: Real>(&self, row: usize, similarities: &[T], spare: &mut Spare<T>, isa: Isa) -> LogSum<T> {
         let inverse = 1.0 / self.temperature.of(row);
         let Spare { slopes, positives, .. } = spare;
-        // Differences from the largest similarity lose nothing.
         let shift = largest(isa, similarities);
         if shift.widened() == f64::NEG_INFINITY {
             slopes.fill(T::default());
-            return (f64::NEG_INFINITY, 0.0);
+            return LogSum { value: f64::NEG_INFINITY, sum: 0.0, shift: T::default() };
         }
         if !self.is_weighted() {
             let sum = exponentials(isa, similarities, shift, inverse, slopes);
-            return (shift.widened() * inverse + sum.ln(), sum);
+            return LogSum { value: sum.ln(), sum, shift };
         }
         let mut next = 0;
         for (column, (&s, logit)) in similarities.iter().zip(slopes.iter_mut()).enumerate() {
@@ -155,12 +187,8 @@ impl Softmax<'_> {
             *logit = T::rounded(s.minus(shift).widened() * inverse + weight);
         }
         let (second, logits) = (largest(isa, slopes), slopes.to_vec());
-        if second.widened() == f64::NEG_INFINITY {
-            slopes.fill(T::default());
-            return (f64::NEG_INFINITY, 0.0);
-        }
         let sum = exponentials(isa, &logits, second, 1.0, slopes);
-        (shift.widened() * inverse + second.widened() + sum.ln(), sum)
+        LogSum { value: second.widened() + sum.ln(), sum, shift }
     }
 
     /// The value of the positive terms: of `log Z` and the logits, the value, what the softmax is multiplied by, and what
@@ -197,6 +225,38 @@ impl Softmax<'_> {
         }
     }
 
+    /// The mean of the logits of all columns that count, less that of the shift.
+    #[allow(clippy::too_many_arguments)]
+    fn mean_logit<T: Real>(
+        &self,
+        row: usize,
+        similarities: &[T],
+        found: &[(f64, f64)],
+        positives: &[usize],
+        shift: T,
+        counted: usize,
+        isa: Isa,
+    ) -> f64 {
+        let absent = T::rounded(f64::NEG_INFINITY);
+        let mut all: Vec<T> =
+            similarities.iter().map(|&s| if s == absent { T::default() } else { s.minus(shift) }).collect();
+        for (&column, &(s, _)) in positives.iter().zip(found) {
+            all[column] = T::rounded(s - shift.widened());
+        }
+        let mut total = sum(isa, &all) / self.temperature.of(row);
+        if self.is_weighted() {
+            let mut next = 0;
+            for (column, &s) in similarities.iter().enumerate() {
+                let positive = positives.get(next) == Some(&column);
+                next += usize::from(positive);
+                if positive || s != absent {
+                    total += self.log_weight(row, column, similarities.len(), positive);
+                }
+            }
+        }
+        total / counted as f64
+    }
+
     /// The focal factor's effect: the value and the derivative.
     fn focal(&self, value: f64) -> (f64, f64) {
         let gamma = self.focal_gamma;
@@ -226,7 +286,7 @@ impl Softmax<'_> {
         let absent = T::rounded(f64::NEG_INFINITY);
         let temperature = self.temperature.of(row);
         let inverse = 1.0 / temperature;
-        let (log_z, sum) = self.log_sum(row, similarities, spare, isa);
+        let LogSum { value: log_z, sum, shift } = self.log_sum(row, similarities, spare, isa);
         let (mut weight, mut inner) = (0.0, 0.0);
         for (column, (&s, &target)) in similarities.iter().zip(targets).enumerate() {
             if target != 0.0 && s != absent {
@@ -249,9 +309,10 @@ impl Softmax<'_> {
             let target = if s == absent { 0.0 } else { target };
             *slope = T::rounded(slope.widened() * of_softmax - target * of_target);
         }
-        let slope = -scale_and_multiply(isa, &mut spare.slopes, 1.0, similarities) * inverse;
+        // The slopes add up to 0.
+        let product = scale_and_multiply(isa, &mut spare.slopes, 1.0, similarities, shift);
         similarities.copy_from_slice(&spare.slopes);
-        Outcome { value, valid: true, slopes: [slope, 0.0] }
+        Outcome::of(value, -product * inverse, similarities)
     }
 }
 
@@ -260,9 +321,11 @@ impl<T: Real> RowLoss<T> for Softmax<'_> {
         let (columns, absent) = (similarities.len(), T::rounded(f64::NEG_INFINITY));
         let mut counted = self.roles.of_row(row, similarities, &mut spare.positives);
         if let Some(targets) = self.targets {
+            self.drop_weightless(row, similarities, &mut spare.positives, counted);
             return self.soft(row, similarities, targets, spare, factor, isa);
         }
-        let positives = std::mem::take(&mut spare.positives);
+        let mut positives = std::mem::take(&mut spare.positives);
+        counted = self.drop_weightless(row, similarities, &mut positives, counted);
         let mut found: Vec<(f64, f64)> = Vec::with_capacity(positives.len());
         found.extend(positives.iter().map(|&column| self.with_margin(similarities[column].widened())));
         if self.hard_k.is_some() || self.hard_threshold.is_some() {
@@ -270,7 +333,8 @@ impl<T: Real> RowLoss<T> for Softmax<'_> {
             counted = positives.len() + self.keep_hard(similarities, &mut spare.slopes);
             spare.slopes.resize(columns, T::default());
         }
-        if positives.is_empty() || (self.needs_negatives && counted == positives.len()) {
+        let alone = counted == positives.len();
+        if positives.is_empty() || (alone && (self.needs_negatives || !self.include_positive)) {
             spare.positives = positives;
             return Outcome::INVALID;
         }
@@ -280,34 +344,32 @@ impl<T: Real> RowLoss<T> for Softmax<'_> {
         }
         let inverse = 1.0 / self.temperature.of(row);
         spare.positives = positives;
-        let (log_z, sum_z) = self.log_sum(row, similarities, spare, isa);
+        let LogSum { value: log_z, sum: sum_z, shift } = self.log_sum(row, similarities, spare, isa);
         let positives = &spare.positives;
         let mut parts: Vec<f64> = Vec::with_capacity(positives.len());
         for (&column, &(s, _)) in positives.iter().zip(&found) {
             let weight = if self.is_weighted() { self.log_weight(row, column, columns, true) } else { 0.0 };
-            parts.push(s * inverse + weight);
+            parts.push((s - shift.widened()) * inverse + weight);
         }
         let smoothing = self.label_smoothing;
         let positive_factor = self.positive_factors.map_or(1.0, |factors| factors[row]) * (1.0 - smoothing);
         let (mut value, softmax) = self.positive_part(log_z, &mut parts, positive_factor);
         if smoothing > 0.0 {
-            // The columns that count; log weights do not.
-            let mut all: Vec<T> = similarities.iter().map(|&s| if s == absent { T::default() } else { s }).collect();
-            for (&column, &(s, _)) in positives.iter().zip(&found) {
-                all[column] = T::rounded(s);
-            }
-            value -= smoothing * sum(isa, &all) * inverse / counted as f64;
+            value -= smoothing * self.mean_logit(row, similarities, &found, positives, shift, counted, isa);
         }
+        // What the largest similarity itself adds: nothing, unless the positive term has a factor.
+        let surplus = if self.positive_factors.is_some() { 1.0 - positive_factor - smoothing } else { 0.0 };
+        value += surplus * shift.widened() * inverse;
         let (value, outer) = self.focal(value);
         let factor = factor * outer * inverse;
         let slopes = &mut spare.slopes;
         let share = T::rounded(factor * smoothing / counted as f64);
         let scale = if sum_z > 0.0 { factor * softmax / sum_z } else { 0.0 };
-        let mut product = scale_and_multiply(isa, slopes, scale, similarities);
+        let mut product = scale_and_multiply(isa, slopes, scale, similarities, shift);
         if smoothing > 0.0 {
             for (slope, &s) in slopes.iter_mut().zip(similarities.iter()).filter(|(_, s)| **s != absent) {
                 *slope = slope.minus(share);
-                product -= share.widened() * s.widened();
+                product -= share.widened() * s.minus(shift).widened();
             }
         }
         for ((&column, &(s, derivative)), &part) in positives.iter().zip(&found).zip(&parts) {
@@ -315,13 +377,11 @@ impl<T: Real> RowLoss<T> for Softmax<'_> {
             if smoothing > 0.0 && !in_sum {
                 taken += share.widened();
             }
-            product -= taken * s;
+            product -= taken * (s - shift.widened());
             slopes[column] = T::rounded((slopes[column].widened() - taken) * derivative);
         }
+        product += factor * surplus * shift.widened();
         similarities.copy_from_slice(slopes);
-        if value.is_nan() {
-            similarities.fill(T::rounded(f64::NAN));
-        }
-        Outcome { value, valid: true, slopes: [-product * inverse, 0.0] }
+        Outcome::of(value, -product * inverse, similarities)
     }
 }

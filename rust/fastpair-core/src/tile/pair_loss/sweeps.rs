@@ -105,28 +105,30 @@ impl<T: Real> Op for Sum<'_, T> {
     }
 }
 
-/// Multiplies `slopes` by `factor`, and returns the sum of their products with `values`, where a slope of 0 makes 0.
-pub(super) fn scale_and_multiply<T: Real>(isa: Isa, slopes: &mut [T], factor: f64, values: &[T]) -> f64 {
-    simd::call(isa, ScaleAndMultiply { slopes, factor: T::rounded(factor), values })
+/// Multiplies `slopes` by `factor`, and returns the sum of their products with `values` less a shift, where a slope of 0
+/// makes 0.
+pub(super) fn scale_and_multiply<T: Real>(isa: Isa, slopes: &mut [T], factor: f64, values: &[T], shift: T) -> f64 {
+    simd::call(isa, ScaleAndMultiply { slopes, factor: T::rounded(factor), values, shift })
 }
 
 struct ScaleAndMultiply<'a, T> {
     slopes: &'a mut [T],
     factor: T,
     values: &'a [T],
+    shift: T,
 }
 
 impl<T: Real> Op for ScaleAndMultiply<'_, T> {
     type Out = f64;
     #[inline(always)]
     fn run<L: Level>(self) -> f64 {
-        let Self { slopes, factor, values } = self;
+        let Self { slopes, factor, values, shift } = self;
         let (mut sum, mut products) = (0.0, [T::default(); CHUNK]);
         for (slopes, values) in slopes.chunks_mut(CHUNK).zip(values.chunks(CHUNK)) {
             let zero = T::default();
             for ((slope, &value), product) in slopes.iter_mut().zip(values).zip(&mut products) {
                 *slope = slope.times(factor);
-                *product = if *slope == zero { zero } else { slope.times(value) };
+                *product = if *slope == zero { zero } else { slope.times(value.minus(shift)) };
             }
             sum += total(&products[..slopes.len()]);
         }
@@ -170,7 +172,8 @@ mod tests {
                 let expected: f64 = values.iter().map(|value| 2.0 * value * value).sum();
                 let mut slopes = values.clone();
                 assert!(
-                    (scale_and_multiply(isa, &mut slopes, 2.0, &values) - expected).abs() <= 1e-12 * (1.0 + expected)
+                    (scale_and_multiply(isa, &mut slopes, 2.0, &values, 0.0) - expected).abs()
+                        <= 1e-12 * (1.0 + expected)
                 );
                 assert!((sum(isa, &values) - values.iter().sum::<f64>()).abs() < 1e-10);
             }
@@ -179,7 +182,7 @@ mod tests {
             let mut out = [1f32; 2];
             assert_eq!(exponentials(isa, &absent, 0.0, 14.0, &mut out), 1.0);
             assert_eq!(out, [0.0, 1.0]);
-            assert_eq!(scale_and_multiply(isa, &mut out, 3.0, &absent), 0.0);
+            assert_eq!(scale_and_multiply(isa, &mut out, 3.0, &absent, 0.0), 0.0);
         }
     }
 }

@@ -11,24 +11,26 @@ use std::ops::Range;
 
 /// The loss: row i and column i belong together.
 #[derive(Debug, Clone)]
-pub struct Symmetric<T> {
+pub struct Symmetric<'a, T> {
     temperature: f64,
+    /// What the value of each row is multiplied by, if anything.
+    factors: Option<&'a [f64]>,
     /// The largest similarity of each column.
     largest: Vec<T>,
     /// The sum of the exponentials of logits less the largest one, of each column.
     sums: Vec<f64>,
-    /// One over that.
+    /// The factor over that.
     inverses: Vec<T>,
 }
 
-impl<T: Real> Symmetric<T> {
-    /// At this temperature.
-    pub fn new(temperature: f64) -> Self {
-        Self { temperature, largest: Vec::new(), sums: Vec::new(), inverses: Vec::new() }
+impl<'a, T: Real> Symmetric<'a, T> {
+    /// At this temperature, of products: the similarity is no distance. `factors` are those that the engine is given.
+    pub fn new(temperature: f64, factors: Option<&'a [f64]>) -> Self {
+        Self { temperature, factors, largest: Vec::new(), sums: Vec::new(), inverses: Vec::new() }
     }
 }
 
-impl<T: Real> RowLoss<T> for Symmetric<T> {
+impl<T: Real> RowLoss<T> for Symmetric<'_, T> {
     fn look(&mut self, pairs: &Pairs<'_, T>, context: &Context) -> Result<()> {
         let (count, inverse) = (pairs.y().rows, 1.0 / self.temperature);
         self.largest = vec![T::rounded(f64::NEG_INFINITY); count];
@@ -45,7 +47,9 @@ impl<T: Real> RowLoss<T> for Symmetric<T> {
             context.map(threads, tasks, |task| simd::call(context.isa, task))?;
             Ok(())
         })?;
-        self.inverses = self.sums.iter().map(|sum| T::rounded(1.0 / sum)).collect();
+        let factor = |column: usize| self.factors.map_or(1.0, |factors| factors[column]);
+        let inverses = self.sums.iter().enumerate().map(|(column, sum)| T::rounded(factor(column) / sum));
+        self.inverses = inverses.collect();
         Ok(())
     }
 
@@ -62,9 +66,8 @@ impl<T: Real> RowLoss<T> for Symmetric<T> {
         let log_row = (shift.widened() - own) * inverse + sum_of_row.ln();
         let log_column = (self.largest[row].widened() - own) * inverse + self.sums[row].ln();
         let value = 0.5 * (log_row + log_column);
-        let half = 0.5 * factor * inverse;
-        let scale = T::rounded(half / sum_of_row);
-        let half = T::rounded(half);
+        let scale = T::rounded(0.5 * factor * inverse / sum_of_row);
+        let half = T::rounded(0.5 * inverse);
         for (((slope, &other), &of_column), s) in
             slopes.iter_mut().zip(others.iter()).zip(&self.inverses).zip(similarities.iter_mut())
         {
@@ -76,10 +79,7 @@ impl<T: Real> RowLoss<T> for Symmetric<T> {
         let taken = factor * inverse;
         product -= taken * own;
         similarities[row] = T::rounded(similarities[row].widened() - taken);
-        if value.is_nan() {
-            similarities.fill(T::rounded(f64::NAN));
-        }
-        Outcome { value, valid: true, slopes: [-product * inverse, 0.0] }
+        Outcome::of(value, -product * inverse, similarities)
     }
 }
 

@@ -1,0 +1,303 @@
+"""Which pairs of a loss over embeddings are positive, which negative, and which are left out: `Roles`.
+
+Positives are the diagonal, a column of each row, a mask, or equal labels. Labels, groups and ids reach the kernel as
+int64 codes, a number for each row and each column, so that no mask of n x m exists unless the caller passes one.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpair._array import ArrayLike, host_array
+from fastpair.losses._embedding import Pairs
+
+__all__ = ["Roles", "full_mask", "parse_mask", "parse_roles", "same_codes"]
+
+_Array: TypeAlias = npt.NDArray[Any]
+_Ints: TypeAlias = npt.NDArray[np.int64]
+_Bools: TypeAlias = npt.NDArray[np.bool_]
+_Codes: TypeAlias = tuple[_Ints, _Ints]
+
+NO_ROW, NO_COLUMN = -2, -1
+"""Codes of rows and of columns that equal no other."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The roles of the pairs of n rows and m columns; `options` makes them those of the kernel.
+
+    `positives` is "diagonal", a column of each row (-1: none), a mask, or None where `labels` says it. Further columns
+    may follow: those of all rows, then those that each row has for itself. They are negatives, left out only by ids.
+    """
+
+    shape: tuple[int, int]
+    positives: str | _Array | None = None
+    labels: _Codes | None = None
+    self_columns: _Ints | None = None
+    ignore: _Bools | None = None
+    groups: _Codes | None = None
+    ids: _Codes | None = None
+    extra_ids: _Ints | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether positives are the diagonal of a square and all other pairs are negatives."""
+        square = self.shape[0] == self.shape[1]
+        others = (self.labels, self.self_columns, self.ignore, self.groups, self.ids)
+        return square and isinstance(self.positives, str) and all(other is None for other in others)
+
+    def swapped(self) -> "Roles":
+        """Exchange rows and columns."""
+        rows, columns = self.shape
+        positives, labels = self.positives, self.labels
+        if isinstance(positives, np.ndarray) and positives.ndim == 2:
+            positives = positives.T
+        elif isinstance(positives, np.ndarray):
+            labels = np.arange(columns), np.where(positives >= 0, positives, NO_COLUMN)
+            positives = None
+        elif positives == "diagonal" and rows != columns:
+            labels = np.arange(columns), np.arange(rows)
+            positives = None
+        elif labels is not None:
+            labels = labels[1], labels[0]
+        own = self.self_columns
+        if own is not None:
+            own = np.arange(columns)  # the diagonal of a square
+        return Roles(
+            (columns, rows),
+            positives,
+            labels,
+            own,
+            None if self.ignore is None else self.ignore.T,
+            None if self.groups is None else (self.groups[1], self.groups[0]),
+            None if self.ids is None else (self.ids[1], self.ids[0]),
+        )
+
+    def positive_mask(self) -> _Bools:
+        """Return which pairs are positive, shape (n, m)."""
+        if isinstance(self.positives, np.ndarray) and self.positives.ndim == 2:
+            mask = self.positives.copy()
+        elif self.labels is not None:
+            mask = self.labels[0][:, np.newaxis] == self.labels[1]
+        else:
+            mask = np.zeros(self.shape, np.bool_)
+            rows = np.arange(self.shape[0])
+            columns = self.positives if isinstance(self.positives, np.ndarray) else rows
+            within = (columns >= 0) & (columns < self.shape[1])
+            mask[rows[within], columns[within]] = True
+        for out in (self._left_out(), self._own_mask()):
+            if out is not None:
+                mask &= ~out
+        return mask
+
+    def negative_mask(self, positive: _Bools) -> _Bools:
+        """Return which pairs are negative, shape (n, m), given which are positive."""
+        mask = ~positive
+        for out in (self._left_out(), self._own_mask(), self._same(self.ids)):
+            if out is not None:
+                mask &= ~out
+        return mask
+
+    def options(self, extra: int = 0, own: int = 0) -> dict[str, Any]:
+        """Return the options of the kernel with `extra` further columns of all rows and `own` ones of each row."""
+        width = self.shape[1] + extra + own
+        options: dict[str, Any] = {"positives": self.positives, "self_columns": self.self_columns}
+        if isinstance(self.positives, np.ndarray) and self.positives.ndim == 2:
+            options["positives"] = full_mask(self.positives, width)
+        if self.labels is not None:
+            options["x_labels"], options["y_labels"] = self.labels[0], _lengthened(self.labels[1], width)
+        ignore = self.ignore
+        if self.groups is not None:
+            if extra + own:  # of no group, which codes cannot say
+                ignore = self._left_out()
+            else:
+                options["x_groups"], options["y_groups"] = self.groups
+        if ignore is not None:
+            options["ignore"] = full_mask(ignore, width)
+        if self.ids is not None:
+            columns = self.ids[1] if self.extra_ids is None else np.concatenate([self.ids[1], self.extra_ids])
+            options["x_ids"], options["y_ids"] = self.ids[0], _lengthened(columns, width)
+        return options
+
+    def with_one_positive(self, rng: np.random.Generator) -> "Roles":
+        """Keep a random positive of each row, and leave the others out."""
+        positive = self.positive_mask()
+        draws = np.where(positive, rng.random(positive.shape), -1.0)
+        kept = np.where(positive.any(axis=1), draws.argmax(axis=1) if positive.shape[1] else 0, -1)
+        others = positive
+        rows = np.flatnonzero(kept >= 0)
+        others[rows, kept[rows]] = False
+        out = others if self.ignore is None else others | self.ignore
+        return replace(self, positives=kept.astype(np.int64), labels=None, ignore=out)
+
+    def _left_out(self) -> _Bools | None:
+        """Return which pairs are left out by a mask or by groups."""
+        if self.groups is None:
+            return self.ignore
+        apart: _Bools = self.groups[0][:, np.newaxis] != self.groups[1]
+        return apart if self.ignore is None else apart | self.ignore
+
+    def _own_mask(self) -> _Bools | None:
+        """Return which pairs are a row and itself."""
+        return None if self.self_columns is None else self._same((self.self_columns, np.arange(self.shape[1])))
+
+    def _same(self, codes: _Codes | None) -> _Bools | None:
+        if codes is None:
+            return None
+        same: _Bools = codes[0][:, np.newaxis] == codes[1]
+        return same
+
+
+def full_mask(mask: _Bools, width: int) -> _Bools:
+    """Return a mask for the kernel; columns that it lacks are False."""
+    if mask.shape[1] == width:
+        return np.ascontiguousarray(mask)
+    result = np.zeros((len(mask), width), np.bool_)
+    result[:, : mask.shape[1]] = mask
+    return result
+
+
+def _lengthened(codes: _Ints, width: int) -> _Ints:
+    """Return codes for the kernel; columns that are lacking equal no row."""
+    return np.concatenate([codes, np.full(width - len(codes), NO_COLUMN)]) if len(codes) < width else codes
+
+
+def parse_roles(
+    pairs: Pairs,
+    positives: ArrayLike | None = None,
+    *,
+    labels: Any = None,
+    ignore: ArrayLike | None = None,
+    neg_mask: ArrayLike | None = None,
+    groups: Any = None,
+    ids: Any = None,
+    extra: int = 0,
+) -> Roles:
+    """Check who is positive, negative and left out among the pairs; `extra` columns may have ids of their own."""
+    shape = rows, columns = pairs.shape
+    if labels is not None and positives is not None:
+        raise ValueError("positives and labels were both given; pass the pairs that are positive, or what they share")
+    roles = Roles(shape, self_columns=np.arange(rows) if pairs.within else None)
+    if labels is not None:
+        roles = replace(roles, labels=_two_codes(labels, "labels", rows, columns)[:2])
+    elif positives is not None:
+        roles = replace(roles, positives=_parse_positives(positives, rows, columns))
+    else:
+        if pairs.within:
+            raise ValueError(
+                "positives is None, which is the diagonal, but without y that is each row itself; pass y, or "
+                "positives= or labels="
+            )
+        if rows > columns:
+            raise ValueError(
+                f"there are {rows} rows but {columns} columns, too few for a positive on the diagonal of each row; "
+                f"pass positives="
+            )
+        roles = replace(roles, positives="diagonal")
+    if ignore is not None:
+        out = parse_mask(ignore, "ignore", shape)
+        clash = out & roles.positive_mask()
+        roles = replace(roles, ignore=out)
+        if labels is None and clash.any():
+            row, column = (int(index) for index in np.unravel_index(clash.argmax(), shape))
+            raise ValueError(f"ignore is True at row {row}, column {column}, which is positive; pass disjoint masks")
+    if neg_mask is not None:
+        out = ~parse_mask(neg_mask, "neg_mask", shape)
+        out &= ~roles.positive_mask()
+        roles = replace(roles, ignore=out if roles.ignore is None else out | roles.ignore)
+    if groups is not None:
+        roles = replace(roles, groups=_two_codes(groups, "groups", rows, columns)[:2])
+    return roles if ids is None else _with_ids(roles, ids, extra)
+
+
+def parse_mask(mask: ArrayLike, argument: str, shape: tuple[int, int]) -> _Bools:
+    """View a bool for each pair."""
+    array = host_array(mask, argument)
+    if array.dtype != np.bool_ or array.shape != shape:
+        raise ValueError(
+            f"{argument} has shape {array.shape} and dtype {array.dtype}; pass a bool for each pair, shape {shape}"
+        )
+    return array
+
+
+def _parse_positives(positives: ArrayLike, rows: int, columns: int) -> _Array:
+    array = host_array(positives, "positives")
+    if array.dtype == np.bool_ and array.shape == (rows, columns):
+        return array
+    if array.size == 0 and array.shape == (rows,):
+        return np.zeros(0, np.int64)
+    if array.dtype.kind not in "iu" or array.shape != (rows,):
+        raise ValueError(
+            f"positives has shape {array.shape} and dtype {array.dtype}; pass {rows} integers, the column of the "
+            f"positive of each row, or a bool mask of shape ({rows}, {columns})"
+        )
+    strange = (array < -1) | (array >= columns)
+    if strange.any():
+        row = int(strange.argmax())
+        raise ValueError(
+            f"positives is {array[row]} at index {row}, but there are {columns} columns; pass -1 for a row without one"
+        )
+    return np.require(array, np.int64, ["C", "A"])
+
+
+def _two_codes(values: Any, argument: str, rows: int, columns: int, extra: int = 0) -> tuple[_Ints, _Ints, _Ints]:
+    """Return codes of rows, of columns and of extra columns: from one array for both, or from a pair of arrays."""
+    if isinstance(values, tuple) and len(values) == 2:
+        left, right = host_array(values[0], f"{argument}[0]"), host_array(values[1], f"{argument}[1]")
+    else:
+        left = host_array(values, argument)
+        if rows != columns:
+            raise ValueError(
+                f"{argument} has shape {left.shape}, but there are {rows} rows and {columns} columns; pass a tuple of "
+                f"two arrays, for rows and for columns"
+            )
+        right = left
+    lengths = (columns,) if not extra else (columns, columns + extra)
+    if left.shape != (rows,) or right.ndim != 1 or len(right) not in lengths:
+        raise ValueError(
+            f"{argument} has shapes {left.shape} and {right.shape} for rows and columns; pass shapes ({rows},) and "
+            f"({columns},)"
+        )
+    left, right = same_codes(left, right, argument)
+    return left, right[:columns], right[columns:]
+
+
+def same_codes(left: _Array, right: _Array, argument: str) -> _Codes:
+    """Return int64 codes of two arrays of ids, equal where the ids are."""
+    for array in (left, right):
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            raise ValueError(f"{argument} is NaN at index {int(np.isnan(array).argmax())}; pass integers or strings")
+    try:
+        if left is right:
+            codes = np.unique(left, return_inverse=True)[1].reshape(-1).astype(np.int64)
+            return codes, codes
+        both = np.concatenate([left, right])
+        codes = np.unique(both, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    except TypeError as error:
+        raise TypeError(f"{argument} cannot be compared ({error}); pass integers or strings") from error
+    return codes[: len(left)], codes[len(left) :]
+
+
+def _with_ids(roles: Roles, ids: Any, extra: int) -> Roles:
+    """Leave out columns with the id of the row, which without ids of rows is that of its positive."""
+    rows, columns = roles.shape
+    if isinstance(ids, tuple) and len(ids) == 2:
+        left, right, further = _two_codes(ids, "ids", rows, columns, extra)
+        return replace(roles, ids=(left, right), extra_ids=further if len(further) else None)
+    array = host_array(ids, "ids")
+    if array.shape != (columns,):
+        raise ValueError(f"ids has shape {array.shape}; pass shape ({columns},), one id for each column")
+    codes = same_codes(array, array, "ids")[0]
+    if isinstance(roles.positives, np.ndarray) and roles.positives.ndim == 1:
+        own = np.where(roles.positives >= 0, codes[roles.positives] if columns else NO_ROW, NO_ROW)
+    elif isinstance(roles.positives, str):
+        own = codes[:rows]
+    elif rows == columns:
+        own = codes
+    else:
+        raise ValueError(
+            "ids has one id for each column, but rows have several positives; pass a tuple (rows, columns)"
+        )
+    return replace(roles, ids=(own, codes))
