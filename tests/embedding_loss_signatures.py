@@ -26,10 +26,14 @@ PARAMETERS = {
         "x=None, y=None, positives=None, temperature=0.07, *, similarities=None, metric='cosine', "
         f"label_smoothing=0.0, extra_negatives=None, paired_negatives=None, ids=None, {ROWS}"
     ),
-    "cluster_contrast": f"x, y, assignments, temperature=0.4, *, kernel='cosine', gamma=8e-05, keep_empty=False, {ROWS}",
+    "cluster_contrast": (
+        f"x, y, assignments, temperature=0.4, *, kernel='cosine', gamma=8e-05, keep_empty=False, {ROWS}"
+    ),
     "cluster_proxy_contrast": f"x, centers, adjacency, temperature=1.0, *, return_grad=False, {RESOURCES}",
     "compactness": f"x, y, *, {WEIGHTS}, {REDUCED}",
-    "contrastive_margin_regularizer": f"x=None, y=None, positives=None, temperature=1.0, *, similarities=None, metric='dot', {ROWS}",
+    "contrastive_margin_regularizer": (
+        f"x=None, y=None, positives=None, temperature=1.0, *, similarities=None, metric='dot', {ROWS}"
+    ),
     "custom": f"x=None, y=None, *, tile_fn, similarities=None, metric='cosine', valid=None, {ROWS}",
     "cwcl": (
         f"x=None, y=None, u=None, temperature=0.07, *, similarities=None, metric='cosine', both_directions=True, {ROWS}"
@@ -68,7 +72,9 @@ PARAMETERS = {
     "local_contrast": f"x, y, negatives, temperature=0.07, *, metric='cosine', {ROWS}",
     "m2mix": f"x, y, mix=0.5, temperature=0.01, *, {ROWS}",
     "matryoshka": "loss, *args, dims, dim_weights=None, normalize=False, return_grad=False, **options",
-    "negative_cosine": f"p, z, *, scale=2.0, mask=None, symmetric=False, weights=(1.0, 1.0), on_empty='skip', {REDUCED}",
+    "negative_cosine": (
+        f"p, z, *, scale=2.0, mask=None, symmetric=False, weights=(1.0, 1.0), on_empty='skip', {REDUCED}"
+    ),
     "nt_xent": (
         "z1, z2, temperature=0.5, *, metric='cosine', mode='two_view', inter_weight=1.0, intra_weight=1.0, "
         f"mask_intra=None, {ROWS}"
@@ -129,7 +135,9 @@ PARAMETERS = {
         "views=None, prototypes=None, temperature=0.1, *, similarities=None, assignments=None, "
         f"assign_views=None, metric='cosine', eps=0.05, n_iter=3, {ROWS}"
     ),
-    "uncertainty_info_nce": f"x, y, augmented, gamma=0.5, temperature=1.0, *, metric='dot', return_grad=False, {RESOURCES}",
+    "uncertainty_info_nce": (
+        f"x, y, augmented, gamma=0.5, temperature=1.0, *, metric='dot', return_grad=False, {RESOURCES}"
+    ),
     "variance_hinge": "x, *, gamma=1.0, eps=0.0001, scale=1.0, return_grad=False",
     "voco": f"x, y, overlaps, *, eps=1e-06, return_grad=False, {RESOURCES}",
 }

@@ -106,15 +106,24 @@ NAMED_TUPLES = {
 }
 
 
-def listed(text):
-    """The names and defaults of parameters that are written as in a definition, with "*" where it stands."""
-    entries, kind = [], inspect.Parameter.POSITIONAL_OR_KEYWORD
-    for parameter in inspect.signature(eval(f"lambda {text}: None")).parameters.values():
+def entries(signature):
+    """Names and defaults of parameters, with "*" where those by keyword begin, and names with stars as they are."""
+    found, kind = [], inspect.Parameter.POSITIONAL_OR_KEYWORD
+    for parameter in signature.parameters.values():
+        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+            found.append(str(parameter).split(":")[0])
+            kind = parameter.KEYWORD_ONLY
+            continue
         if parameter.kind != kind:
-            entries.append("*")
+            found.append("*")
             kind = parameter.kind
-        entries.append((parameter.name, parameter.default))
-    return entries
+        found.append((parameter.name, parameter.default))
+    return found
+
+
+def listed(text):
+    """The entries of parameters that are written as in a definition."""
+    return entries(inspect.signature(eval(f"lambda {text}: None")))
 
 
 SIGNATURES = {f"losses.{name}": listed(text) for name, text in PARAMETERS.items()}

@@ -7,8 +7,8 @@ import re
 from operator import attrgetter
 from pathlib import Path
 
-import fastpair
 import embedding_loss_signatures
+import fastpair
 import helpers
 import loss_signatures
 import numpy as np
@@ -163,7 +163,7 @@ CLASSES = {"Corpus": ("topk", "radius", "count"), "TopkState": ("update", "merge
 PUBLIC = {
     *("auc", "gauc", "show_config", "set_num_threads", "get_num_threads"),
     *("topk", "radius", "pairwise", *CLASSES, "similarity"),
-    *("UndefinedMetricWarning", "__version__", "metrics", "errors", "losses"),
+    *("UndefinedMetricWarning", "__version__", "metrics", "errors", "losses", "embeddings"),
 }
 SECTIONS = ("Parameters", "Returns", "Raises", "Notes", "References", "Examples")
 PACKAGE = Path(fastpair.__file__).parent
@@ -176,14 +176,7 @@ def public(name):
 
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_signatures(name):
-    expected, kind = [], inspect.Parameter.POSITIONAL_OR_KEYWORD
-    for entry in SIGNATURES[name]:
-        if entry == "*":
-            kind = inspect.Parameter.KEYWORD_ONLY
-        else:
-            expected.append((*entry, kind))
-    found = inspect.signature(public(name)).parameters.values()
-    assert [(p.name, p.default, p.kind) for p in found] == expected
+    assert loss_signatures.entries(inspect.signature(public(name))) == SIGNATURES[name]
 
 
 def test_public_names_are_there():
@@ -203,7 +196,7 @@ def test_the_namespace_holds_the_same_functions():
     for name in ("topk", "radius", "pairwise", *CLASSES):
         assert public(name) is public(f"similarity.{name}")
     assert fastpair.losses.list_mle is fastpair.losses.plackett_luce
-    for namespace in (fastpair.losses, fastpair.metrics, fastpair.similarity):
+    for namespace in (fastpair.embeddings, fastpair.losses, fastpair.metrics, fastpair.similarity):
         assert [name for name in namespace.__all__ if not hasattr(namespace, name)] == []
 
 
@@ -256,8 +249,8 @@ def test_docstrings_begin_with_one_short_sentence(name):
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_docstrings_describe_every_parameter_in_order(name):
     body = sections(public(name).__doc__)["Parameters"]
-    described = [n for line in re.findall(r"^(\w[\w, ]*) :", body, re.MULTILINE) for n in line.split(", ")]
-    assert described == list(inspect.signature(public(name)).parameters)
+    described = [n for line in re.findall(r"^([\w*][\w*, ]*)(?: :|$)", body, re.MULTILINE) for n in line.split(", ")]
+    assert [n.lstrip("*") for n in described] == list(inspect.signature(public(name)).parameters)
 
 
 @pytest.mark.parametrize("name", SIGNATURES)

@@ -28,16 +28,16 @@ Losses of lists of scores:
   them; `fast_ap`: average precision from soft histograms.
 * `lag_margin_ranking`, `disco`, `drpo`: candidates and answers of language models.
 * `soft_confusion`, `dice`, `tversky`: metrics of soft counts; `bpo`, `nbpo`: observed and unobserved items.
-* `comp_sum`, `z_loss`, `ar2_adversarial`, `rank_contrastive`, `dual_contrastive`, `adversarial_contrast`: rows of scores
-  with a target.
+* `comp_sum`, `z_loss`, `ar2_adversarial`, `rank_contrastive`, `dual_contrastive`, `adversarial_contrast`: rows of
+  scores with a target.
 
 Embeddings or scores come first, then what they are compared with; ``groups=`` (ids) or ``offsets=`` (borders) make
 lists of scores. All return a float64, or one for each row or list with ``reduction="none"``; with ``return_grad=True``
 also a named tuple of gradients in the form of the input.
 
-Three mechanisms carry all: ``_lists`` (lists of scores; ``_items`` leaves out what does not count), ``_embedding`` (rows
-of similarities, on the kernel; ``_roles`` says which pairs are positive) and ``_tiles`` (rows of similarities, in
-numpy). The rest is one file for each family of losses.
+Three mechanisms carry all: ``_lists`` (lists of scores; ``_items`` leaves out what does not count), ``_embedding``
+(rows of similarities, on the kernel; ``_roles`` says which pairs are positive) and ``_tiles`` (rows of similarities,
+in numpy). The rest is one file for each family of losses.
 """
 
 from fastpair.losses._aligned import bpr, margin_ranking

@@ -180,7 +180,7 @@ def cwcl(
     num_threads: SupportsIndex | None = None,
     max_memory: SupportsIndex | None = None,
 ) -> Any:
-    r"""Compute the continuously weighted contrastive loss: how positive a pair is comes from a frozen modality.
+    r"""Compute the continuously weighted contrastive loss: a frozen modality says how positive a pair is.
 
     Parameters
     ----------

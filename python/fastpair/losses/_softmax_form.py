@@ -218,8 +218,7 @@ def evaluate_form(form: Form, how: RowsReduction) -> Slopes:
 
 def evaluate_symmetric(form: Form, how: RowsReduction, how_columns: RowsReduction) -> Slopes:
     """Return the mean of both directions."""
-    # The kernel for both directions at once takes products, and rows of equal weight.
-    if form.plain and form.pairs.metric in ("dot", "cosine") and how.row_factors is None:
+    if form.plain:
         options = {"positives": "diagonal", "temperature": form.temperature, "symmetric": True}
         outcome = evaluate(form.pairs, "softmax", options, how)
         return Slopes(outcome.value, outcome.x, outcome.y, None, outcome.temperature)

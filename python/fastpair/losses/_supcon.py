@@ -57,7 +57,7 @@ def supcon(
     num_threads: SupportsIndex | None = None,
     max_memory: SupportsIndex | None = None,
 ) -> Any:
-    r"""Compute the supervised contrastive loss: each anchor against all that share its label, among all others.
+    r"""Compute the supervised contrastive loss: anchors against those of their label, among all others.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def cliff_contrast(
     num_threads: SupportsIndex | None = None,
     max_memory: SupportsIndex | None = None,
 ) -> Any:
-    r"""Compute the contrastive loss of CLIFF: positive summaries against negative ones, without a temperature.
+    r"""Compute the contrastive loss of CLIFF: positive against negative summaries, without a temperature.
 
     Parameters
     ----------

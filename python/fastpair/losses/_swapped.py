@@ -58,7 +58,7 @@ def swapped_prediction(
     num_threads: SupportsIndex | None = None,
     max_memory: SupportsIndex | None = None,
 ) -> Any:
-    r"""Compute the swapped prediction of SwAV: each view predicts the prototypes that other views are assigned to.
+    r"""Compute the swapped prediction of SwAV: views predict the prototypes of other views.
 
     Parameters
     ----------

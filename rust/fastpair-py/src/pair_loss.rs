@@ -469,9 +469,8 @@ pub fn pair_rows<'py>(
     }
     let options: Options = options.extract()?;
     let loss = options.loss(loss, shape)?;
-    let products = matches!(similarity, Similarity::Dot | Similarity::Cosine);
-    if matches!(loss, Loss::Symmetric(_)) && (input.x.is_none() || input.appended.is_some() || !products) {
-        return Err(PyValueError::new_err("symmetric needs embeddings, products of them, and nothing appended"));
+    if matches!(loss, Loss::Symmetric(_)) && (input.x.is_none() || input.appended.is_some()) {
+        return Err(PyValueError::new_err("symmetric needs embeddings, and nothing appended"));
     }
     let factors = match &row_factors {
         None => None,

@@ -47,19 +47,20 @@ impl Similarity {
         matches!(self, Self::SqEuclidean | Self::Euclidean)
     }
 
-    /// Turns products of row `index` of x into similarities; returns distances if they will be needed.
+    /// Turns products of row `index` of x with rows of y from `first` on into similarities.
     pub(super) fn of_products<T: Real>(
         self,
         x: &Side<'_, T>,
         y: &Side<'_, T>,
         index: usize,
+        first: usize,
         products: &mut [T],
-    ) -> Option<Vec<T>> {
+    ) {
         if !self.is_distance() {
-            return None;
+            return;
         }
         let own = x.squares[index].widened();
-        for (j, product) in products.iter_mut().enumerate() {
+        for (j, product) in (first..).zip(products) {
             let both = own + y.squares[j].widened();
             let mut square = both - 2.0 * product.widened();
             if square < CANCELLED * both {
@@ -69,7 +70,6 @@ impl Similarity {
             let distance = if self == Self::Euclidean { square.sqrt() } else { square };
             *product = T::rounded(-distance);
         }
-        Some(products.to_vec())
     }
 
     /// Turns derivatives by similarities into derivatives by products.

@@ -295,7 +295,8 @@ impl<'a, T: Real> Pairs<'a, T> {
         for (part, piece) in own.chunks_mut(sheet::COLUMNS).zip(pieces.iter()) {
             part.copy_from_slice(&piece[..part.len()]);
         }
-        let distances = self.similarity.of_products(&self.x, self.y(), index, own);
+        self.similarity.of_products(&self.x, self.y(), index, 0, own);
+        let distances = self.similarity.is_distance().then(|| own.to_vec());
         if let Some(appended) = self.appended {
             appended.read(index, further);
         }

@@ -290,7 +290,7 @@ impl Softmax<'_> {
         let (mut weight, mut inner) = (0.0, 0.0);
         for (column, (&s, &target)) in similarities.iter().zip(targets).enumerate() {
             if target != 0.0 && s != absent {
-                let logit = s.widened() * inverse;
+                let logit = s.minus(shift).widened() * inverse;
                 let logit =
                     if self.is_weighted() { logit + self.log_weight(row, column, columns, false) } else { logit };
                 weight += target;

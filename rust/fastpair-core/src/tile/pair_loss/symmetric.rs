@@ -1,7 +1,8 @@
 //! The softmax loss of aligned rows in both directions (CLIP): a first pass gathers the log-sums of columns, a second one
 //! has them beside those of its rows. 8 n m d operations in place of the 12 of two losses.
 
-use super::sweeps::{exponentials, largest, sum};
+use super::sheet::COLUMNS;
+use super::sweeps::{exponentials, largest, scale_and_multiply};
 use super::{Outcome, Pairs, RowLoss, Spare};
 use crate::error::Result;
 use crate::pool::Context;
@@ -17,14 +18,15 @@ pub struct Symmetric<'a, T> {
     factors: Option<&'a [f64]>,
     /// The largest similarity of each column.
     largest: Vec<T>,
-    /// The sum of the exponentials of logits less the largest one, of each column.
-    sums: Vec<f64>,
-    /// The factor over that.
+    /// Of each column the sum of the exponentials of logits less the largest one, and of these times the similarities less
+    /// the largest one.
+    sums: Vec<[f64; 2]>,
+    /// The factor over the first of them.
     inverses: Vec<T>,
 }
 
 impl<'a, T: Real> Symmetric<'a, T> {
-    /// At this temperature, of products: the similarity is no distance. `factors` are those that the engine is given.
+    /// At this temperature. `factors` are those that the engine is given.
     pub fn new(temperature: f64, factors: Option<&'a [f64]>) -> Self {
         Self { temperature, factors, largest: Vec::new(), sums: Vec::new(), inverses: Vec::new() }
     }
@@ -34,8 +36,18 @@ impl<T: Real> RowLoss<T> for Symmetric<'_, T> {
     fn look(&mut self, pairs: &Pairs<'_, T>, context: &Context) -> Result<()> {
         let (count, inverse) = (pairs.y().rows, 1.0 / self.temperature);
         self.largest = vec![T::rounded(f64::NEG_INFINITY); count];
-        self.sums = vec![0.0; count];
+        self.sums = vec![[0.0; 2]; count];
         pairs.for_panels(context, |rows, sheet, _, threads| {
+            if pairs.similarity.is_distance() {
+                let turn = |(pieces, index): (Vec<Vec<&mut [T]>>, usize)| {
+                    for (block, piece) in pieces.into_iter().flatten().enumerate() {
+                        let first = block * COLUMNS;
+                        let piece = &mut piece[..COLUMNS.min(count - first)];
+                        pairs.similarity.of_products(&pairs.x, pairs.y(), index, first, piece);
+                    }
+                };
+                context.map(threads, sheet.rows(rows.len(), 1).into_iter().zip(rows.clone()).collect(), turn)?;
+            }
             let mut tasks = Vec::new();
             let (mut most, mut sums) = (self.largest.as_mut_slice(), self.sums.as_mut_slice());
             for (columns, values) in sheet.blocks() {
@@ -48,7 +60,7 @@ impl<T: Real> RowLoss<T> for Symmetric<'_, T> {
             Ok(())
         })?;
         let factor = |column: usize| self.factors.map_or(1.0, |factors| factors[column]);
-        let inverses = self.sums.iter().enumerate().map(|(column, sum)| T::rounded(factor(column) / sum));
+        let inverses = self.sums.iter().enumerate().map(|(column, [sum, _])| T::rounded(factor(column) / sum));
         self.inverses = inverses.collect();
         Ok(())
     }
@@ -64,21 +76,21 @@ impl<T: Real> RowLoss<T> for Symmetric<'_, T> {
         let sum_of_row = exponentials(isa, similarities, shift, inverse, slopes);
         simd::call(isa, OfColumns { similarities, largest: &self.largest, inverse, out: others });
         let log_row = (shift.widened() - own) * inverse + sum_of_row.ln();
-        let log_column = (self.largest[row].widened() - own) * inverse + self.sums[row].ln();
+        let [sum_of_column, moment] = self.sums[row];
+        let most = self.largest[row].widened();
+        let log_column = (most - own) * inverse + sum_of_column.ln();
         let value = 0.5 * (log_row + log_column);
-        let scale = T::rounded(0.5 * factor * inverse / sum_of_row);
+        // By the temperature: the mean similarities of row and column less the positive's.
+        let half = 0.5 * factor * inverse;
+        let of_row = scale_and_multiply(isa, slopes, half / sum_of_row, similarities, shift);
+        let of_column = half * (moment / sum_of_column);
+        let product = of_row + of_column + half * ((shift.widened() - own) + (most - own));
         let half = T::rounded(0.5 * inverse);
-        for (((slope, &other), &of_column), s) in
-            slopes.iter_mut().zip(others.iter()).zip(&self.inverses).zip(similarities.iter_mut())
-        {
-            *slope = slope.times(scale).plus(other.times(of_column).times(half));
-            *s = slope.times(*s);
+        let columns = others.iter().zip(&self.inverses);
+        for ((s, &slope), (&other, &of_column)) in similarities.iter_mut().zip(slopes.iter()).zip(columns) {
+            *s = slope.plus(other.times(of_column).times(half));
         }
-        let mut product = sum(isa, similarities);
-        similarities.copy_from_slice(slopes);
-        let taken = factor * inverse;
-        product -= taken * own;
-        similarities[row] = T::rounded(similarities[row].widened() - taken);
+        similarities[row] = T::rounded(similarities[row].widened() - factor * inverse);
         Outcome::of(value, -product * inverse, similarities)
     }
 }
@@ -89,7 +101,7 @@ struct Columns<'a, T> {
     rows: Range<usize>,
     inverse: f64,
     largest: &'a mut [T],
-    sums: &'a mut [f64],
+    sums: &'a mut [[f64; 2]],
 }
 
 impl<T: Real> Op for Columns<'_, T> {
@@ -110,7 +122,7 @@ impl<T: Real> Op for Columns<'_, T> {
                     .zip(values)
                     .for_each(|(most, &value)| *most = if value > *most { value } else { *most });
             }
-            let mut of_group = [T::default(); ROW];
+            let (mut of_group, mut moments) = ([T::default(); ROW], [T::default(); ROW]);
             for row in group {
                 let values = &values[row * ROW..][..count];
                 let exponents = &mut exponents[..count];
@@ -119,11 +131,23 @@ impl<T: Real> Op for Columns<'_, T> {
                 }
                 T::exp_all::<L>(exponents);
                 of_group.iter_mut().zip(exponents.iter()).for_each(|(sum, &value)| *sum = sum.plus(value));
+                let differences = values.iter().zip(largest.iter()).map(|(&value, &most)| value.minus(most));
+                for ((moment, &exponent), difference) in moments.iter_mut().zip(exponents.iter()).zip(differences) {
+                    *moment = moment.plus(exponent.times(difference));
+                }
             }
-            for (((sum, &new), &before), &most) in sums.iter_mut().zip(&of_group).zip(&before).zip(largest.iter()) {
-                let moved =
-                    if *sum == 0.0 { 0.0 } else { *sum * ((before.widened() - most.widened()) * inverse).exp() };
-                *sum = moved + new.widened();
+            let new = of_group.iter().zip(&moments);
+            for (([sum, moment], (&new, &new_moment)), (before, most)) in
+                sums.iter_mut().zip(new).zip(before.iter().zip(largest.iter()))
+            {
+                if *sum > 0.0 {
+                    let moved = before.widened() - most.widened();
+                    let decay = (moved * inverse).exp();
+                    *moment = decay * (*moment + *sum * moved);
+                    *sum *= decay;
+                }
+                *sum += new.widened();
+                *moment += new_moment.widened();
             }
         }
     }

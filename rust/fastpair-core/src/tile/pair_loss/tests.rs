@@ -154,9 +154,6 @@ fn threads_and_panels_change_no_bit() {
             assert!(alone(threads, most) == expected, "{kind:?} {threads} {most:?}");
         }
         for both in [false, true] {
-            if both && kind.is_distance() {
-                continue;
-            }
             let expected = of(1, None, both);
             for (threads, most) in [(2, None), (5, None), (1, Some(380_000)), (3, Some(600_000))] {
                 assert!(of(threads, most, both) == expected, "{kind:?} {threads} {most:?}");
@@ -171,6 +168,14 @@ fn both_directions_are_the_mean_of_two_losses() {
     let (x, y) = (numbers(rows * width, 1), numbers(rows * width, 2));
     let context = Context::new();
     let kind = Similarity::Cosine;
+    let value = |found: &Gradients<f64>| found.outcomes.iter().map(|outcome| outcome.value).sum::<f64>();
+    for kind in KINDS {
+        let mut plain = plain(0.07, Positives::Diagonal, None);
+        let [one, other] =
+            [(&x, &y), (&y, &x)].map(|(x, y)| value(&run::<f64>(kind, (x, y), width, &mut plain, &context)));
+        let both = value(&run::<f64>(kind, (&x, &y), width, &mut Symmetric::new(0.07, None), &context));
+        assert!((both - 0.5 * (one + other)).abs() < 1e-11 * both, "{kind:?}");
+    }
     let one = run::<f64>(kind, (&x, &y), width, &mut plain(0.07, Positives::Diagonal, None), &context);
     let other = run::<f64>(kind, (&y, &x), width, &mut plain(0.07, Positives::Diagonal, None), &context);
     let both = run::<f64>(kind, (&x, &y), width, &mut Symmetric::new(0.07, None), &context);
