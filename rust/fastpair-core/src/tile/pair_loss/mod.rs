@@ -9,7 +9,7 @@
 //! and at the end leads the gradients through the normalisation of the rows ([`embeddings`]). All threads share a panel, and
 //! every sum is taken in an order that neither the panels nor the threads change: the same bits for all of them.
 //!
-//! Cost: 6 n m d operations. Memory: 1.1 kB for each row of y (float32), less where there is little, and the packed panel.
+//! Cost: 6 n m d operations. Memory: 1.4 kB for each row of y (float32), less where there is little, and the packed panel.
 
 mod embeddings;
 mod hard_negatives;
@@ -125,10 +125,7 @@ pub struct Gradients<T> {
 
 /// Rows of a panel: a multiple of these, and at most [`MOST_ROWS`]; sums over rows are taken in such groups.
 const GROUP: usize = 42;
-const MOST_ROWS: usize = 6 * GROUP;
-
-/// Bytes that a packed panel of x should not exceed, for the cache.
-const PANEL_BYTES: usize = 640 << 10;
+const MOST_ROWS: usize = 8 * GROUP;
 
 /// Rows that a task turns into derivatives.
 const TASK_ROWS: usize = 6;
@@ -164,8 +161,7 @@ impl<'a, T: Real> Pairs<'a, T> {
     /// Threads, and rows of a panel.
     fn plan(&self, context: &Context) -> Result<(usize, usize)> {
         let (rows, columns, width) = (self.x.rows, self.columns(), self.x.width);
-        let wanted = (PANEL_BYTES / (width.max(1) * size_of::<T>()) / GROUP * GROUP).clamp(GROUP, MOST_ROWS);
-        let most = wanted.min(rows.next_multiple_of(GROUP)).max(GROUP);
+        let most = MOST_ROWS.min(rows.next_multiple_of(GROUP)).max(GROUP);
         let sizes: Vec<usize> = (1..=most / GROUP).rev().map(|groups| groups * GROUP).collect();
         let bytes = |threads: usize, rows: usize| {
             Sheet::<T>::bytes(rows, self.y().rows)

@@ -15,8 +15,8 @@ use std::ops::Range;
 /// Columns in a block.
 pub(super) const COLUMNS: usize = SLICE;
 
-/// Columns of embeddings that a task makes gradients of.
-const TASK_STRIPS: usize = 2;
+/// The most strips of columns of embeddings that a task makes gradients of.
+const TASK_STRIPS: usize = 8;
 
 /// What a task of the products takes for itself.
 pub(super) fn task_bytes<T>(rows: usize, width: usize) -> usize {
@@ -224,11 +224,11 @@ impl<T: Real> Op for Multiply<'_, T> {
         let Self { panel, y, columns, out } = self;
         let mut packed = vec![Strip::default(); SLICE.min(panel.width)];
         let mut row = [T::default(); SLICE];
-        for strip in (0..columns.len()).step_by(STRIP) {
-            let lanes = STRIP.min(columns.len() - strip);
-            for (slice, a) in panel.slices.chunks(panel.most * ROW).enumerate() {
-                let of_slice = slice * SLICE..panel.width.min((slice + 1) * SLICE);
-                let packed = &mut packed[..of_slice.len()];
+        for (slice, a) in panel.slices.chunks(panel.most * ROW).enumerate() {
+            let of_slice = slice * SLICE..panel.width.min((slice + 1) * SLICE);
+            let packed = &mut packed[..of_slice.len()];
+            for strip in (0..columns.len()).step_by(STRIP) {
+                let lanes = STRIP.min(columns.len() - strip);
                 for lane in 0..lanes {
                     let index = columns.start + strip + lane;
                     y.copy(index..index + 1, of_slice.clone(), &mut row, SLICE);
