@@ -307,3 +307,13 @@ def test_what_cannot_be_is_refused(arguments, error, words):
 def test_unequal_numbers_of_aligned_rows_are_refused():
     with pytest.raises(ValueError, match=r"x has 2 rows but y has 1"):
         rowwise(P, P[:1])
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float64", 1e100), ("float64", 1e150), ("float32", 1e18)])
+def test_distances_of_numbers_whose_squares_leave_the_range_of_tiles(dtype, size):
+    """Products of such rows are infinite or lost, but their distances are not."""
+    x, y = np.full((2, 3), size, dtype), np.full((3, 3), size, dtype)
+    y[1] *= 2
+    expected = np.array([0, np.sqrt(3) * size, 0])
+    np.testing.assert_allclose(fastpair.pairwise(x, y, metric="euclidean"), [expected, expected], rtol=1e-6)
+    np.testing.assert_allclose(fastpair.pairwise(x, y, metric="sqeuclidean"), [expected**2, expected**2], rtol=1e-6)

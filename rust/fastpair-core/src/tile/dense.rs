@@ -235,7 +235,7 @@ impl<T: Real> Dense<'_, T> {
                     let part = T::rounded(-2.0 * CANCELLED);
                     for ((value, lost), &bias) in values.iter_mut().zip(&mut lost).zip(&x.0) {
                         *value = value.times(minus_two).larger(zero);
-                        *lost = *value < bias.plus(y[j]).times(part);
+                        *lost |= *value < bias.plus(y[j]).times(part);
                     }
                     if metric == Metric::Euclidean {
                         values.iter_mut().for_each(|value| *value = value.root());
