@@ -21,6 +21,7 @@ __all__ = [
     "lambda_loss",
     "num_threads",
     "pair_loss",
+    "pair_rows",
     "pairwise",
     "plackett_luce",
     "radius",
