@@ -96,7 +96,7 @@ def custom(
 
     See Also
     --------
-    fastpair.similarity.pairwise : The similarities themselves.
+    fastpair.pairwise : The similarities themselves.
 
     Notes
     -----
