@@ -66,8 +66,8 @@ pub(super) fn potentials(
     let Some(boxes) = Boxes::new(&grid, [uppers.scores, others], context)? else { return Ok(None) };
     with_order!(order_for(loss.tolerance), P => {
         let basis = Basis::<P>::new();
-        // A row costs several times what one of a plain pass over the scores does.
-        let threads = context.threads_for(8 * uppers.scores.len().min(lowers.scores.len())).min(2);
+        // A row costs twice what one of a plain pass over the scores does; below, a hand-over costs more than it saves.
+        let threads = context.threads_for(2 * uppers.scores.len().min(lowers.scores.len())).min(2);
         let build = |(side, scores)| Side::<P>::new(&grid, &boxes, &basis, side, scores, context);
         let sides = if alike { vec![(0, uppers.scores)] } else { vec![(0, uppers.scores), (1, lowers.scores)] };
         let sides = context.map(threads, sides, build)?.into_iter().collect::<Result<Vec<_>>>()?;
