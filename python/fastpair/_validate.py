@@ -7,7 +7,17 @@ from typing import Any, NamedTuple, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Resources", "along_last_axis", "check_num_threads", "companion", "parse_resources"]
+__all__ = [
+    "Resources",
+    "along_last_axis",
+    "check_choice",
+    "check_not_negative",
+    "check_num_threads",
+    "check_number",
+    "companion",
+    "in_dtype_of",
+    "parse_resources",
+]
 
 USUAL_SCRATCH = 64 << 20
 """Bytes of scratch where nobody says how many; the kernels have the same number."""
@@ -100,3 +110,54 @@ def companion(
         f"{argument} has shape {array.shape}, which does not go with scores: pass shape ({scores.shape[-1]},), one "
         f"entry for each score along axis={operator.index(axis)}, or the shape of scores{hint}"
     )
+
+
+def check_choice(value: object, argument: str, choices: tuple[str, ...]) -> None:
+    """Demand that `value` is one of `choices`."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{argument} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+
+
+def check_number(
+    value: Any, argument: str, *, above: float = -np.inf, least: float = -np.inf, most: float = np.inf
+) -> float:
+    """Return `value` as a finite float, larger than `above`, at least `least` and at most `most`."""
+    try:
+        number = float(value) if not isinstance(value, (str, bytes)) else None
+    except (TypeError, ValueError):
+        number = None
+    if number is None:
+        raise TypeError(f"{argument} must be a number, not {value!r} ({type(value).__name__})")
+    if not abs(number) < np.inf:
+        raise ValueError(f"{argument} must be finite, not {value!r}")
+    if number <= above:
+        raise ValueError(f"{argument} must be larger than {above:g}, not {value!r}")
+    if number < least:
+        raise ValueError(f"{argument} must be at least {least:g}, not {value!r}")
+    if number > most:
+        raise ValueError(f"{argument} must be at most {most:g}, not {value!r}")
+    return number
+
+
+def check_not_negative(array: npt.NDArray[Any], argument: str, *, nan: bool = False) -> None:
+    """Demand finite numbers that are not negative; with `nan` also NaN, which leaves its item out."""
+    if not array.size or (array.min() >= 0 and array.max() < np.inf):
+        return
+    bad = ~((array >= 0) & (array < np.inf))
+    if nan:
+        bad &= array == array
+    if bad.any():
+        place = tuple(int(index) for index in np.unravel_index(bad.argmax(), bad.shape))
+        where = place[0] if len(place) == 1 else place
+        raise ValueError(f"{argument} is {array[place]} at index {where}; pass finite numbers that are not negative")
+
+
+def in_dtype_of(gradient: npt.NDArray[Any], like: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a gradient in the dtype of its input, in native byte order; as it is for integers and bool."""
+    dtype = like.dtype
+    if dtype == gradient.dtype or dtype.kind in "biu":
+        return gradient
+    if dtype.kind == "f":
+        dtype = dtype.newbyteorder("=")
+    with np.errstate(over="ignore"):  # infinite is what 16 bits have for it
+        return gradient.astype(dtype, copy=False)

@@ -8,17 +8,8 @@ import numpy.typing as npt
 from fastpair import _core
 from fastpair._array import ArrayLike
 from fastpair._embeddings import numbers
-from fastpair._validate import check_num_threads
-from fastpair.losses._lists import (
-    PairGrads,
-    Reduction,
-    ReductionName,
-    check_not_negative,
-    check_number,
-    in_dtype_of,
-    parse_reduction,
-    parse_scores,
-)
+from fastpair._validate import check_not_negative, check_num_threads, check_number, in_dtype_of
+from fastpair.losses._lists import PairGrads, Reduction, ReductionName, parse_reduction, parse_scores
 
 __all__ = [
     "aligned_loss",

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, embeddings
+from fastpair._validate import check_number, in_dtype_of
 from fastpair.losses._aligned import softplus
-from fastpair.losses._lists import check_number, in_dtype_of
 from fastpair.losses._rows import parse_rows
 from fastpair.losses._similarity_kl import log_shares
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, embeddings
-from fastpair.losses._lists import check_number, in_dtype_of
+from fastpair._validate import check_number, in_dtype_of
 
 __all__ = ["BarlowTwinsGrads", "VarianceHingeGrads", "barlow_twins", "variance_hinge"]
 

@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, numbers
+from fastpair._validate import check_choice, check_number, in_dtype_of
 from fastpair.losses._embedding import parse_pairs, parse_rows_reduction
-from fastpair.losses._lists import ReductionName, check_choice, check_number, in_dtype_of
+from fastpair.losses._lists import ReductionName
 from fastpair.losses._tiles import TileFunction, away_from_units, factors_of, stream, unit_rows
 
 __all__ = ["CacrGrads", "cacr"]

@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, embeddings, numbers
+from fastpair._validate import check_choice, check_number, in_dtype_of
 from fastpair.losses._adjacency import parse_adjacency
 from fastpair.losses._embedding import WeightNorm, parse_pairs, parse_rows_reduction
-from fastpair.losses._lists import OnEmpty, ReductionName, check_choice, check_number, in_dtype_of
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._similarity_kl import log_shares
 from fastpair.losses._tiles import reduce_tiles
 

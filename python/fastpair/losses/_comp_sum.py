@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import numbers
-from fastpair.losses._lists import OnEmpty, ReductionName, check_number, in_dtype_of, parse_reduction
+from fastpair._validate import check_number, in_dtype_of
+from fastpair.losses._lists import OnEmpty, ReductionName, parse_reduction
 from fastpair.losses._rows import parse_rows, scaled
 
 __all__ = ["CompSumGrads", "comp_sum"]

@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike
+from fastpair._validate import check_number
 from fastpair.losses._graded import BEYOND, parse_graded, ties, unsorted
-from fastpair.losses._lists import Lists, OnEmpty, ReductionName, check_number
+from fastpair.losses._lists import Lists, OnEmpty, ReductionName
 
 __all__ = ["cosent"]
 

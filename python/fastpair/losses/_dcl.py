@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag
+from fastpair._validate import check_choice, check_number, in_dtype_of
 from fastpair.losses._embedding import (
     RowsReduction,
     SimilarityMetric,
@@ -17,7 +18,7 @@ from fastpair.losses._embedding import (
     parse_pairs,
     parse_rows_reduction,
 )
-from fastpair.losses._lists import OnEmpty, ReductionName, check_choice, check_number, in_dtype_of
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._own_columns import own_gradient, own_similarities
 from fastpair.losses._views import ViewGrads, other_view, parse_views, stack_views, view_origins
 

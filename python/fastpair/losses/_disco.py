@@ -7,17 +7,10 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._labels import Label
+from fastpair._validate import check_not_negative, check_number
 from fastpair.losses._aligned import difference
 from fastpair.losses._items import parse_items, parse_positives
-from fastpair.losses._lists import (
-    OnEmpty,
-    ReductionName,
-    check_not_negative,
-    check_number,
-    parse_companion,
-    parse_reduction,
-    parse_scores,
-)
+from fastpair.losses._lists import OnEmpty, ReductionName, parse_companion, parse_reduction, parse_scores
 
 __all__ = ["DiscoGrads", "disco", "drpo"]
 

@@ -1,7 +1,7 @@
 """What the losses over pairs of embeddings share: inputs, reductions over rows, the kernel, gradients in their dtypes.
 
 A loss runs in four steps. `parse_pairs` views the embeddings, or the matrix of similarities in their place, and
-`fastpair.losses._roles` says which pairs are positive, negative or left out. `parse_rows_reduction` checks how rows
+`fastpair._roles` says which pairs are positive, negative or left out. `parse_rows_reduction` checks how rows
 become a value. `evaluate` calls the kernel `_core.pair_rows`, which never forms the n x m matrix, and scales the
 gradients by what only the number of valid rows tells. The loss casts them to the dtypes of its inputs (`cast`).
 """
@@ -18,8 +18,7 @@ import numpy.typing as npt
 from fastpair import _core
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, check_metric, embeddings, is_narrow, numbers, same_width
-from fastpair._validate import Resources, parse_resources
-from fastpair.losses._lists import check_choice, check_not_negative, check_number, in_dtype_of
+from fastpair._validate import Resources, check_choice, check_not_negative, check_number, in_dtype_of, parse_resources
 
 __all__ = [
     "SIMILARITY_METRICS",

@@ -8,9 +8,9 @@ import numpy.typing as npt
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_count
 from fastpair._labels import Label
-from fastpair._validate import check_num_threads
+from fastpair._validate import check_num_threads, check_number
 from fastpair.losses._items import parse_items, parse_positives
-from fastpair.losses._lists import OnEmpty, ReductionName, check_number, parse_reduction, parse_scores
+from fastpair.losses._lists import OnEmpty, ReductionName, parse_reduction, parse_scores
 
 __all__ = ["fast_ap"]
 

@@ -6,14 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike
+from fastpair._validate import check_choice, check_number
 from fastpair.losses._items import Items, parse_items
 from fastpair.losses._lists import (
     Lists,
     OnEmpty,
     Reduction,
     ReductionName,
-    check_choice,
-    check_number,
     parse_companion,
     parse_reduction,
     parse_scores,

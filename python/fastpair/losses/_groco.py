@@ -8,6 +8,7 @@ import numpy.typing as npt
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import check_count
 from fastpair._sorting_network import soft_sort, soft_sort_vjp
+from fastpair._validate import check_number
 from fastpair.losses._embedding import (
     EmbeddingGrads,
     Pairs,
@@ -16,7 +17,7 @@ from fastpair.losses._embedding import (
     parse_pairs,
     parse_rows_reduction,
 )
-from fastpair.losses._lists import OnEmpty, ReductionName, check_number
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._tiles import reduce_tiles
 
 __all__ = ["groco"]

@@ -4,6 +4,8 @@ from typing import Any, SupportsIndex
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag
+from fastpair._roles import parse_roles
+from fastpair._validate import check_number
 from fastpair.losses._embedding import (
     SimilarityMetric,
     WeightNorm,
@@ -13,8 +15,7 @@ from fastpair.losses._embedding import (
     parse_rows_reduction,
     parse_temperature,
 )
-from fastpair.losses._lists import OnEmpty, ReductionName, check_number
-from fastpair.losses._roles import parse_roles
+from fastpair.losses._lists import OnEmpty, ReductionName
 
 __all__ = ["hcl"]
 
@@ -136,7 +137,7 @@ def hcl(
     """
     pairs = parse_pairs(x, y, similarities, metric, num_threads, max_memory)
     rows = pairs.shape[0]
-    roles = parse_roles(pairs, positives, ignore=ignore, groups=groups, ids=ids)
+    roles = parse_roles(pairs.shape, pairs.within, positives, ignore=ignore, groups=groups, ids=ids)
     if getattr(roles.positives, "ndim", 1) != 1:
         raise ValueError("positives is a mask, but hcl has one positive in each row; pass its column")
     share = check_number(tau_plus, "tau_plus", least=0)

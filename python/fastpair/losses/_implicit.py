@@ -8,8 +8,9 @@ import numpy.typing as npt
 from fastpair._array import ArrayLike
 from fastpair._embeddings import numbers
 from fastpair._labels import Label
+from fastpair._validate import in_dtype_of
 from fastpair.losses._items import parse_positives
-from fastpair.losses._lists import OnEmpty, ReductionName, ScoreGrads, in_dtype_of, parse_reduction
+from fastpair.losses._lists import OnEmpty, ReductionName, ScoreGrads, parse_reduction
 
 __all__ = ["bpo", "nbpo"]
 

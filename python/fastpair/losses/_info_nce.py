@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_count, check_flag, numbers
+from fastpair._validate import check_choice, check_number, in_dtype_of
 from fastpair.losses._embedding import SimilarityMetric, WeightNorm, cast, parse_pairs, parse_rows_reduction
 from fastpair.losses._info_nce_form import (
     MULTI_POSITIVE,
@@ -17,7 +18,7 @@ from fastpair.losses._info_nce_form import (
     parse_slots,
     random_generator,
 )
-from fastpair.losses._lists import OnEmpty, ReductionName, check_choice, check_number, in_dtype_of
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._softmax_form import Form, Slopes, evaluate_form, evaluate_symmetric
 
 __all__ = ["InfoNceGrads", "MultiPositive", "info_nce"]

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import check_flag, embeddings, numbers
+from fastpair._random import generator
+from fastpair._roles import Roles, parse_roles
+from fastpair._validate import check_not_negative
 from fastpair.losses._embedding import Pairs, check_positive, parse_temperature
-from fastpair.losses._lists import check_not_negative
-from fastpair.losses._roles import Roles, parse_roles
 from fastpair.losses._softmax_form import Form, Slopes
 
 __all__ = ["MULTI_POSITIVE", "check_symmetric", "evaluate_slots", "parse_form", "parse_slots", "random_generator"]
@@ -43,7 +44,7 @@ def random_generator(seed: Any) -> np.random.Generator:
     """Return the source of random positives."""
     if seed is None:
         raise ValueError("multi_positive='sample' needs seed=, an integer or a numpy.random.Generator")
-    return np.random.default_rng(seed)
+    return generator(seed)
 
 
 def parse_form(
@@ -80,7 +81,8 @@ def parse_form(
         if replaced.shape != (rows,):
             raise ValueError(f"positives has shape {replaced.shape}; pass shape ({rows},), a similarity for each row")
     roles = parse_roles(
-        pairs,
+        pairs.shape,
+        pairs.within,
         positives if replaced is None else None,
         labels=labels,
         ignore=ignore,

@@ -5,14 +5,8 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from fastpair._array import ArrayLike
-from fastpair.losses._lists import (
-    OnEmpty,
-    ReductionName,
-    check_not_negative,
-    check_number,
-    parse_companion,
-    parse_scores,
-)
+from fastpair._validate import check_not_negative, check_number
+from fastpair.losses._lists import OnEmpty, ReductionName, parse_companion, parse_scores
 from fastpair.losses._mann_whitney import Surrogate, check_surrogate
 from fastpair.losses._pairwise import Normalizer, pair_loss
 

@@ -21,6 +21,7 @@ from fastpair import _core
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import check_flag, numbers
 from fastpair._groups import parse_groups
+from fastpair._validate import check_choice, check_not_negative, in_dtype_of
 
 __all__ = [
     "Lists",
@@ -29,10 +30,6 @@ __all__ = [
     "Reduction",
     "ReductionName",
     "ScoreGrads",
-    "check_choice",
-    "check_not_negative",
-    "check_number",
-    "in_dtype_of",
     "parse_companion",
     "parse_lists",
     "parse_per_list",
@@ -63,33 +60,6 @@ class PairGrads(NamedTuple):
 
     pos: _Array
     neg: _Array
-
-
-def check_choice(value: object, argument: str, choices: tuple[str, ...]) -> None:
-    """Demand that `value` is one of `choices`."""
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{argument} must be one of {', '.join(map(repr, choices))}, not {value!r}")
-
-
-def check_number(
-    value: Any, argument: str, *, above: float = -np.inf, least: float = -np.inf, most: float = np.inf
-) -> float:
-    """Return `value` as a finite float, larger than `above`, at least `least` and at most `most`."""
-    try:
-        number = float(value) if not isinstance(value, (str, bytes)) else None
-    except (TypeError, ValueError):
-        number = None
-    if number is None:
-        raise TypeError(f"{argument} must be a number, not {value!r} ({type(value).__name__})")
-    if not abs(number) < np.inf:
-        raise ValueError(f"{argument} must be finite, not {value!r}")
-    if number <= above:
-        raise ValueError(f"{argument} must be larger than {above:g}, not {value!r}")
-    if number < least:
-        raise ValueError(f"{argument} must be at least {least:g}, not {value!r}")
-    if number > most:
-        raise ValueError(f"{argument} must be at most {most:g}, not {value!r}")
-    return number
 
 
 def parse_scores(scores: ArrayLike, argument: str = "scores") -> _Array:
@@ -123,19 +93,6 @@ def parse_per_list(values: ArrayLike, count: int, argument: str, *, signed: bool
     if not signed:
         check_not_negative(array, argument)
     return array.astype(np.float64)
-
-
-def check_not_negative(array: _Array, argument: str, *, nan: bool = False) -> None:
-    """Demand finite numbers that are not negative; with `nan` also NaN, which leaves its item out."""
-    if not array.size or (array.min() >= 0 and array.max() < np.inf):
-        return
-    bad = ~((array >= 0) & (array < np.inf))
-    if nan:
-        bad &= array == array
-    if bad.any():
-        place = tuple(int(index) for index in np.unravel_index(bad.argmax(), bad.shape))
-        where = place[0] if len(place) == 1 else place
-        raise ValueError(f"{argument} is {array[place]} at index {where}; pass finite numbers that are not negative")
 
 
 @dataclass(frozen=True)
@@ -371,14 +328,3 @@ def parse_reduction(
             f"follows with respect to each value; ones give the gradient of the sum"
         )
     return Reduction(count, reduction, normalizer, on_empty, own_weights, wanted, upstream)
-
-
-def in_dtype_of(gradient: _Array, like: _Array) -> _Array:
-    """Return a gradient in the dtype of its input, in native byte order; as it is for integers and bool."""
-    dtype = like.dtype
-    if dtype == gradient.dtype or dtype.kind in "biu":
-        return gradient
-    if dtype.kind == "f":
-        dtype = dtype.newbyteorder("=")
-    with np.errstate(over="ignore"):  # infinite is what 16 bits have for it
-        return gradient.astype(dtype, copy=False)

@@ -7,13 +7,11 @@ import numpy.typing as npt
 
 from fastpair import _core
 from fastpair._array import ArrayLike
-from fastpair._validate import check_num_threads
+from fastpair._validate import check_not_negative, check_num_threads, check_number
 from fastpair.losses._lists import (
     Lists,
     OnEmpty,
     ReductionName,
-    check_not_negative,
-    check_number,
     parse_companion,
     parse_lists,
     parse_reduction,

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_metric, embeddings, numbers
+from fastpair._validate import in_dtype_of
 from fastpair.losses._embedding import (
     SIMILARITY_METRICS,
     SimilarityMetric,
@@ -17,7 +18,7 @@ from fastpair.losses._embedding import (
     parse_temperature,
     temperature_gradient,
 )
-from fastpair.losses._lists import OnEmpty, ReductionName, in_dtype_of
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._own_columns import own_gradient, own_similarities
 
 __all__ = ["LocalContrastGrads", "local_contrast"]

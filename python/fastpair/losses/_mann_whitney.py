@@ -8,15 +8,12 @@ import numpy.typing as npt
 from fastpair import _core
 from fastpair._array import ArrayLike
 from fastpair._labels import Label
-from fastpair._validate import check_num_threads
+from fastpair._validate import check_choice, check_num_threads, check_number, in_dtype_of
 from fastpair.losses._lists import (
     OnEmpty,
     PairGrads,
     ReductionName,
     ScoreGrads,
-    check_choice,
-    check_number,
-    in_dtype_of,
     parse_lists,
     parse_reduction,
     parse_scores,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_count, check_flag, numbers
-from fastpair.losses._lists import check_not_negative, in_dtype_of
+from fastpair._validate import check_not_negative, in_dtype_of
 from fastpair.losses._own_columns import unit_gradient, unit_rows
 
 __all__ = ["matryoshka"]

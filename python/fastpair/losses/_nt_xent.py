@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag
+from fastpair._roles import parse_mask, parse_roles
+from fastpair._validate import check_choice, check_number, in_dtype_of
 from fastpair.losses._embedding import (
     Outcome,
     RowsReduction,
@@ -17,9 +19,8 @@ from fastpair.losses._embedding import (
     parse_pairs,
     parse_rows_reduction,
 )
-from fastpair.losses._lists import OnEmpty, ReductionName, check_choice, check_number, in_dtype_of
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._own_columns import unit_gradient, unit_rows
-from fastpair.losses._roles import parse_mask, parse_roles
 from fastpair.losses._softmax_form import Form, evaluate_symmetric
 from fastpair.losses._views import ViewGrads, other_view, parse_views, split_views, stack_views, view_origins
 
@@ -177,7 +178,7 @@ def nt_xent(
     else:
         pairs = parse_pairs(first, second, None, metric, **resources)
         pairs = replace(pairs, origins=(("x", "z1", len(first)), ("y", "z2", len(first))))
-        both = evaluate_symmetric(Form(pairs, parse_roles(pairs), scale), how, how)
+        both = evaluate_symmetric(Form(pairs, parse_roles(pairs.shape, pairs.within), scale), how, how)
         outcome = Outcome(both.value, None, both.x, both.y, temperature=both.temperature)
         if outcome.x is None or outcome.y is None:
             return outcome.value

@@ -11,16 +11,10 @@ import numpy.typing as npt
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag
 from fastpair._labels import Label
+from fastpair._validate import check_number
 from fastpair.losses._aligned import sigmoid
 from fastpair.losses._items import Items, parse_items, parse_positives
-from fastpair.losses._lists import (
-    Lists,
-    OnEmpty,
-    ReductionName,
-    check_number,
-    parse_reduction,
-    parse_scores,
-)
+from fastpair.losses._lists import Lists, OnEmpty, ReductionName, parse_reduction, parse_scores
 
 __all__ = ["dice", "four_sums", "parse_overlap", "tversky"]
 

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import numbers
 from fastpair._labels import Label, parse_labels
-from fastpair.losses._lists import Lists, check_not_negative, parse_companion, parse_lists, parse_scores
+from fastpair._validate import check_not_negative
+from fastpair.losses._lists import Lists, parse_companion, parse_lists, parse_scores
 
 __all__ = ["Pairs", "pairs_of_labels", "pairs_of_matrix", "parse_matrix", "weights_of_classes"]
 

@@ -7,17 +7,9 @@ import numpy.typing as npt
 from fastpair import _core
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag
-from fastpair._validate import check_num_threads
+from fastpair._validate import check_num_threads, check_number
 from fastpair.losses._aligned import aligned_loss, weighted_pairs
-from fastpair.losses._lists import (
-    OnEmpty,
-    ReductionName,
-    check_number,
-    parse_companion,
-    parse_lists,
-    parse_reduction,
-    parse_scores,
-)
+from fastpair.losses._lists import OnEmpty, ReductionName, parse_companion, parse_lists, parse_reduction, parse_scores
 from fastpair.losses._mann_whitney import check_surrogate
 
 __all__ = ["Normalizer", "pair_loss", "pairwise_hinge", "ranknet"]

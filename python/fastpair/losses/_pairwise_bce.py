@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import check_flag, embeddings
+from fastpair._roles import Roles, parse_roles
+from fastpair._validate import check_choice, check_number, in_dtype_of
 from fastpair.losses._embedding import SimilarityMetric, evaluate, parse_pairs, parse_rows_reduction
-from fastpair.losses._lists import ReductionName, check_choice, check_number, in_dtype_of
-from fastpair.losses._roles import Roles, parse_roles
+from fastpair.losses._lists import ReductionName
 from fastpair.losses._siglip import sigmoid_grads
 
 __all__ = ["BinaryOppositeGrads", "binary_opposite", "pairwise_bce"]
@@ -126,7 +127,7 @@ def pairwise_bce(
         positives = _column(positives, "positives")
         ignore = None if ignore is None else _column(ignore, "ignore")
     pairs = parse_pairs(x, y, similarities, metric, num_threads, max_memory)
-    roles = parse_roles(pairs, positives, labels=labels, ignore=ignore)
+    roles = parse_roles(pairs.shape, pairs.within, positives, labels=labels, ignore=ignore)
     how = parse_rows_reduction(
         pairs.shape[0],
         reduction="sum" if reduction == "mean" else reduction,

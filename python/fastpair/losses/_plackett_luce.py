@@ -8,16 +8,9 @@ import numpy.typing as npt
 from fastpair import _core
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import check_count
-from fastpair._validate import check_num_threads
-from fastpair.losses._lists import (
-    OnEmpty,
-    ReductionName,
-    check_choice,
-    parse_companion,
-    parse_lists,
-    parse_reduction,
-    parse_scores,
-)
+from fastpair._random import generator
+from fastpair._validate import check_choice, check_num_threads
+from fastpair.losses._lists import OnEmpty, ReductionName, parse_companion, parse_lists, parse_reduction, parse_scores
 
 __all__ = ["list_mle", "plackett_luce"]
 
@@ -189,7 +182,7 @@ def _shuffled(relevance: _Array, seed: Any) -> _Floats:
     if seed is None:
         raise ValueError("ties='random' needs seed=, an integer or a numpy.random.Generator")
     grades = relevance.astype(np.float64)
-    order = np.lexsort((np.random.default_rng(seed).random(len(grades)), grades))
+    order = np.lexsort((generator(seed).random(len(grades)), grades))
     shuffled = np.empty(len(grades))
     shuffled[order] = np.arange(len(grades))
     shuffled[grades != grades] = np.nan

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike
+from fastpair._validate import check_number
 from fastpair.losses._aligned import sigmoid
 from fastpair.losses._graded import BEYOND, parse_graded, unsorted
-from fastpair.losses._lists import Lists, OnEmpty, ReductionName, check_number
+from fastpair.losses._lists import Lists, OnEmpty, ReductionName
 
 __all__ = ["pro_rank"]
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import embeddings, numbers
+from fastpair._validate import check_number
 from fastpair.losses._embedding import (
     Pairs,
     RowsReduction,
@@ -21,7 +22,7 @@ from fastpair.losses._embedding import (
     parse_temperature,
     temperature_gradient,
 )
-from fastpair.losses._lists import OnEmpty, ReductionName, check_number
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._own_columns import unit_gradient, unit_rows
 from fastpair.losses._soft_targets import parse_targets
 from fastpair.similarity import pairwise

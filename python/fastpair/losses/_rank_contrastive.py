@@ -7,16 +7,8 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import numbers
-from fastpair.losses._lists import (
-    OnEmpty,
-    ReductionName,
-    check_number,
-    in_dtype_of,
-    parse_companion,
-    parse_lists,
-    parse_reduction,
-    parse_scores,
-)
+from fastpair._validate import check_number, in_dtype_of
+from fastpair.losses._lists import OnEmpty, ReductionName, parse_companion, parse_lists, parse_reduction, parse_scores
 
 __all__ = ["RankContrastiveGrads", "rank_contrastive"]
 

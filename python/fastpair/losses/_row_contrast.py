@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import embeddings, same_width
+from fastpair._validate import check_number, in_dtype_of
 from fastpair.losses._aligned import sigmoid, softplus
 from fastpair.losses._embedding import (
     EmbeddingGrads,
@@ -15,7 +16,7 @@ from fastpair.losses._embedding import (
     parse_pairs,
     parse_rows_reduction,
 )
-from fastpair.losses._lists import OnEmpty, ReductionName, check_number, in_dtype_of
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._tiles import factors_of, reduce_tiles
 
 __all__ = ["CompactnessGrads", "compactness", "contrastive_margin_regularizer"]

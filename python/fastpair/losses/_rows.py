@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import numbers
+from fastpair._validate import check_number, in_dtype_of
 from fastpair.losses._aligned import sigmoid
-from fastpair.losses._lists import OnEmpty, ReductionName, check_number, in_dtype_of, parse_reduction
+from fastpair.losses._lists import OnEmpty, ReductionName, parse_reduction
 from fastpair.losses._mann_whitney import SimilarityGrads
 
 __all__ = ["Rows", "parse_rows", "scaled", "z_loss"]

@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, numbers
+from fastpair._validate import check_number, in_dtype_of
 from fastpair.losses._aligned import sigmoid, softplus
-from fastpair.losses._lists import check_number, in_dtype_of, parse_scores
+from fastpair.losses._lists import parse_scores
 
 __all__ = ["AdversarialContrastGrads", "DualContrastiveGrads", "adversarial_contrast", "dual_contrastive"]
 

@@ -7,14 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike
+from fastpair._validate import check_number, in_dtype_of
 from fastpair.losses._aligned import difference
 from fastpair.losses._items import parse_items
 from fastpair.losses._lists import (
     Lists,
     OnEmpty,
     ReductionName,
-    check_number,
-    in_dtype_of,
     parse_companion,
     parse_per_list,
     parse_reduction,

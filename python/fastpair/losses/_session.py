@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike
-from fastpair._validate import check_num_threads
+from fastpair._validate import check_num_threads, check_number
 from fastpair.losses._aligned import difference, finish_rows, parse_rows, sigmoid, softplus
-from fastpair.losses._lists import ReductionName, check_number, parse_reduction
+from fastpair.losses._lists import ReductionName, parse_reduction
 
 __all__ = ["bpr_max", "top1"]
 

@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import embeddings, same_width
-from fastpair._validate import parse_resources
+from fastpair._validate import in_dtype_of, parse_resources
 from fastpair.losses._aligned import sigmoid, softplus
 from fastpair.losses._embedding import WeightNorm, parse_rows_reduction
-from fastpair.losses._lists import OnEmpty, ReductionName, in_dtype_of
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._tiles import add_rows, factors_of
 
 __all__ = ["SgnsGrads", "sgns"]

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike
+from fastpair._roles import parse_roles
+from fastpair._validate import check_number
 from fastpair.losses._embedding import (
     Outcome,
     Pairs,
@@ -16,8 +18,7 @@ from fastpair.losses._embedding import (
     parse_rows_reduction,
     total,
 )
-from fastpair.losses._lists import OnEmpty, ReductionName, check_number
-from fastpair.losses._roles import parse_roles
+from fastpair.losses._lists import OnEmpty, ReductionName
 
 __all__ = ["SigmoidGrads", "siglip", "sigmoid_grads"]
 
@@ -147,7 +148,7 @@ def siglip(
     np.float64(2.172496)
     """
     pairs = parse_pairs(x, y, similarities, metric, num_threads, max_memory)
-    roles = parse_roles(pairs, positives, labels=labels, ignore=ignore, groups=groups, ids=ids)
+    roles = parse_roles(pairs.shape, pairs.within, positives, labels=labels, ignore=ignore, groups=groups, ids=ids)
     options = {
         **roles.options(),
         "scale": check_number(scale, "scale", least=0),

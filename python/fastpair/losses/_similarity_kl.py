@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import check_flag
+from fastpair._validate import check_choice
 from fastpair.losses._embedding import (
     Pairs,
     SimilarityMetric,
@@ -17,7 +18,7 @@ from fastpair.losses._embedding import (
     parse_temperature,
     temperature_gradient,
 )
-from fastpair.losses._lists import OnEmpty, ReductionName, check_choice
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._tiles import factors_of, reduce_tiles, scores_of
 
 __all__ = ["SimilarityKlGrads", "relation_kl", "similarity_kl"]

@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._labels import Label
+from fastpair._validate import check_choice, check_number
 from fastpair.losses._aligned import sigmoid
-from fastpair.losses._lists import OnEmpty, ReductionName, check_choice, check_number, parse_reduction
+from fastpair.losses._lists import OnEmpty, ReductionName, parse_reduction
 from fastpair.losses._overlap import four_sums, parse_overlap
 
 __all__ = ["soft_confusion"]

@@ -7,16 +7,10 @@ import numpy as np
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_count
 from fastpair._labels import Label
+from fastpair._validate import check_choice
 from fastpair.losses._items import parse_items, parse_positives
 from fastpair.losses._lambda_rank import Gain, gains_of, ideal_dcg, ranks_of
-from fastpair.losses._lists import (
-    Lists,
-    OnEmpty,
-    ReductionName,
-    check_choice,
-    parse_reduction,
-    parse_scores,
-)
+from fastpair.losses._lists import Lists, OnEmpty, ReductionName, parse_reduction, parse_scores
 from fastpair.losses._soft_rank import Ranker
 
 __all__ = ["approx_mrr", "approx_ndcg", "smooth_ap"]

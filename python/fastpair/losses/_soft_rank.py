@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from fastpair import _core
 from fastpair._array import ArrayLike
-from fastpair._validate import check_num_threads
-from fastpair.losses._lists import Lists, check_number, in_dtype_of, parse_companion, parse_lists, parse_scores
+from fastpair._validate import check_num_threads, check_number, in_dtype_of
+from fastpair.losses._lists import Lists, parse_companion, parse_lists, parse_scores
 
 __all__ = ["Ranker", "check_rtol", "soft_rank", "soft_rank_vjp"]
 

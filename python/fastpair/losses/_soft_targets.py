@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, embeddings, numbers
+from fastpair._roles import full_mask, parse_mask
+from fastpair._validate import check_not_negative, check_number
 from fastpair.losses._embedding import (
     EmbeddingGrads,
     SimilarityMetric,
@@ -19,8 +21,7 @@ from fastpair.losses._embedding import (
     parse_temperature,
 )
 from fastpair.losses._info_nce import info_nce
-from fastpair.losses._lists import OnEmpty, ReductionName, check_not_negative, check_number
-from fastpair.losses._roles import full_mask, parse_mask
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.similarity import pairwise
 
 __all__ = ["cwcl", "parse_targets", "soft_target_nce"]

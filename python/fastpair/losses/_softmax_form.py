@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastpair._roles import Roles, full_mask
 from fastpair.losses._embedding import Outcome, Pairs, RowsReduction, evaluate
 from fastpair.losses._own_columns import dense_gradient, dense_similarities, own_gradient, own_similarities
-from fastpair.losses._roles import Roles, full_mask
 
 __all__ = ["Form", "Slopes", "evaluate_form", "evaluate_symmetric"]
 

@@ -8,6 +8,8 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import check_metric, embeddings, numbers
+from fastpair._roles import same_codes
+from fastpair._validate import check_choice, check_not_negative, check_number
 from fastpair.losses._embedding import (
     SIMILARITY_METRICS,
     Outcome,
@@ -18,8 +20,7 @@ from fastpair.losses._embedding import (
     parse_pairs,
     parse_rows_reduction,
 )
-from fastpair.losses._lists import OnEmpty, ReductionName, check_choice, check_not_negative, check_number
-from fastpair.losses._roles import same_codes
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._views import view_origins
 
 __all__ = ["FeatureGrads", "cliff_contrast", "supcon"]

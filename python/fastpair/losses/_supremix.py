@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import numbers
+from fastpair._validate import check_choice, check_number, in_dtype_of
 from fastpair.losses._embedding import WeightNorm, parse_pairs, parse_rows_reduction
-from fastpair.losses._lists import OnEmpty, ReductionName, check_choice, check_number, in_dtype_of
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._tiles import away_from_units, factors_of, reduce_tiles, unit_rows
 
 __all__ = ["SuPreMixGrads", "supremix"]

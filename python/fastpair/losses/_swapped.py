@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_count, check_metric, embeddings, numbers, same_width
-from fastpair._validate import parse_resources
+from fastpair._validate import check_number, in_dtype_of, parse_resources
 from fastpair.losses._embedding import (
     SIMILARITY_METRICS,
     Pairs,
@@ -18,7 +18,7 @@ from fastpair.losses._embedding import (
     evaluate,
     parse_rows_reduction,
 )
-from fastpair.losses._lists import OnEmpty, ReductionName, check_number, in_dtype_of
+from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._own_columns import dense_similarities
 from fastpair.losses._soft_targets import parse_targets
 from fastpair.similarity import sinkhorn

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair import _core
+from fastpair._validate import in_dtype_of
 from fastpair.losses._embedding import Pairs, RowsReduction, cast
-from fastpair.losses._lists import in_dtype_of
 
 __all__ = [
     "TileFunction",

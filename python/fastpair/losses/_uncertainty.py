@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, embeddings
+from fastpair._validate import check_number, in_dtype_of
 from fastpair.losses._embedding import SimilarityMetric
 from fastpair.losses._info_nce import info_nce
-from fastpair.losses._lists import check_number, in_dtype_of
 
 __all__ = ["UncertaintyInfoNceGrads", "uncertainty_info_nce"]
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, embeddings, numbers
+from fastpair._validate import check_not_negative, check_number, in_dtype_of
 from fastpair.losses._embedding import parse_pairs
-from fastpair.losses._lists import check_not_negative, check_number, in_dtype_of
 from fastpair.losses._tiles import away_from_units, stream, unit_rows
 
 __all__ = ["BaseDecorrelationGrads", "VocoGrads", "base_decorrelation", "voco"]

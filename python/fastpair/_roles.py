@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
-from fastpair.losses._embedding import Pairs
 
 __all__ = ["Roles", "full_mask", "parse_mask", "parse_roles", "same_codes"]
 
@@ -165,7 +164,8 @@ def _lengthened(codes: _Ints, width: int) -> _Ints:
 
 
 def parse_roles(
-    pairs: Pairs,
+    shape: tuple[int, int],
+    within: bool,
     positives: ArrayLike | None = None,
     *,
     labels: Any = None,
@@ -176,16 +176,16 @@ def parse_roles(
     extra: int = 0,
 ) -> Roles:
     """Check who is positive, negative and left out among the pairs; `extra` columns may have ids of their own."""
-    shape = rows, columns = pairs.shape
+    rows, columns = shape
     if labels is not None and positives is not None:
         raise ValueError("positives and labels were both given; pass the pairs that are positive, or what they share")
-    roles = Roles(shape, self_columns=np.arange(rows) if pairs.within else None)
+    roles = Roles(shape, self_columns=np.arange(rows) if within else None)
     if labels is not None:
         roles = replace(roles, labels=_two_codes(labels, "labels", rows, columns)[:2])
     elif positives is not None:
         roles = replace(roles, positives=_parse_positives(positives, rows, columns))
     else:
-        if pairs.within:
+        if within:
             raise ValueError(
                 "positives is None, which is the diagonal, but without y that is each row itself; pass y, or "
                 "positives= or labels="
