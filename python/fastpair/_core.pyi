@@ -12,6 +12,7 @@ __all__ = [
     "available_isas",
     "class_loss",
     "codes_from_offsets",
+    "count_bits",
     "cross_entropy",
     "group_codes",
     "group_codes_of_bytes",
@@ -19,7 +20,10 @@ __all__ = [
     "histogram",
     "isa",
     "lambda_loss",
+    "mine_band",
+    "mine_multi_similarity",
     "num_threads",
+    "pack_roles",
     "pair_loss",
     "pair_rows",
     "pairwise",
@@ -34,6 +38,7 @@ __all__ = [
     "soft_rank_vjp",
     "sort",
     "topk",
+    "unpack_rows",
 ]
 
 _Array = npt.NDArray[Any]
@@ -79,6 +84,7 @@ def topk(
     progress: _Report | None,
     num_threads: int | None,
     max_memory: int | None = None,
+    above: _Indices | None = None,
 ) -> None: ...
 def radius(
     x: _Array,
@@ -237,3 +243,44 @@ def pair_rows(
     num_threads: int | None,
     max_memory: int | None,
 ) -> dict[str, Any]: ...
+def mine_band(
+    x: _Array,
+    y: _Array,
+    metric: str,
+    roles: dict[str, Any],
+    rows: tuple[int, int],
+    reference: str | None,
+    limits: tuple[float, float],
+    closed: tuple[bool, bool],
+    best: str | None,
+    offsets: _Indices | None,
+    kept: npt.NDArray[np.uint8] | None,
+    progress: _Report | None,
+    num_threads: int | None,
+    max_memory: int | None,
+    held: int,
+) -> tuple[tuple[_Indices, _Floats], tuple[_Indices, _Floats]]: ...
+def mine_multi_similarity(
+    x: _Array,
+    y: _Array,
+    metric: str,
+    roles: dict[str, Any],
+    rows: tuple[int, int],
+    epsilon: float,
+    duplicates: float,
+    positives: npt.NDArray[np.uint8],
+    negatives: npt.NDArray[np.uint8],
+    progress: _Report | None,
+    num_threads: int | None,
+    max_memory: int | None,
+    held: int,
+) -> None: ...
+def pack_roles(
+    shape: tuple[int, int],
+    roles: dict[str, Any],
+    rows: tuple[int, int],
+    positives: npt.NDArray[np.uint8],
+    negatives: npt.NDArray[np.uint8],
+) -> None: ...
+def count_bits(bits: npt.NDArray[np.uint8]) -> _Indices: ...
+def unpack_rows(bits: npt.NDArray[np.uint8], indices: _Array) -> None: ...

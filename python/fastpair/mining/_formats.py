@@ -1,36 +1,143 @@
-"""Sets of pairs, in the formats that miners return: compressed rows, coordinates, packed bits, a mask, triplets.
+"""Sets of pairs in the format that the caller wants: compressed rows, coordinates, packed bits, a mask, or triplets.
 
-Pairs are in the order of their anchors, and ascending within one. Indices are int32 where that suffices.
+A miner writes packed bits of some rows (`Writer`), which takes an eighth of a byte for each pair. Compressed rows are
+counted first and then filled, so that no buffer ever doubles: where the bits of all rows fit the scratch, from the same
+bits, else the rows are mined a second time. Pairs are in the order of their rows and ascending within one; indices are
+int32 where that suffices.
 """
 
-from typing import Any, Literal, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FORMATS", "CompressedRows", "Coordinates", "Format", "index_dtype"]
+from fastpair import _core
+from fastpair._pair_sets import CompressedRows, Coordinates, index_dtype, stride_of, unpacked
+from fastpair._validate import Resources, check_choice
+
+__all__ = [
+    "FORMATS",
+    "CompressedRows",
+    "Coordinates",
+    "Format",
+    "PairSet",
+    "Writer",
+    "check_format",
+    "index_dtype",
+    "pair_sets",
+    "row_blocks",
+    "stride_of",
+    "sweeps",
+    "triplets_of",
+]
 
 _Array: TypeAlias = npt.NDArray[Any]
 _Ints: TypeAlias = npt.NDArray[np.int64]
+_Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 Format: TypeAlias = Literal["mask", "bits", "csr", "coo", "triplets"]
-FORMATS = ("mask", "bits", "csr", "coo")
+FORMATS = ("mask", "bits", "csr", "coo", "triplets")
+PairSet: TypeAlias = _Array | CompressedRows | Coordinates
+Writer: TypeAlias = Callable[[int, int, tuple[_Bytes, ...]], None]
+"""Fills the packed bits of rows `begin` to `end`, an array of them for each set."""
+
+STRIP = 32
+"""The kernels take so many rows together."""
+
+TRIPLETS_AT_A_TIME = 1 << 20
 
 
-class CompressedRows(NamedTuple):
-    """Pairs in compressed rows: the columns of row i are ``indices[indptr[i]:indptr[i + 1]]``, ascending."""
-
-    indptr: _Ints
-    indices: _Array
-
-
-class Coordinates(NamedTuple):
-    """Pairs by their rows and columns, row by row, ascending."""
-
-    rows: _Array
-    columns: _Array
+def check_format(value: object, choices: tuple[str, ...] = FORMATS) -> str:
+    """Demand one of the formats."""
+    check_choice(value, "format", choices)
+    return str(value)
 
 
-def index_dtype(count: int) -> np.dtype[Any]:
-    """Return the dtype of indices below `count`."""
-    return np.dtype(np.int32 if count <= np.iinfo(np.int32).max else np.int64)
+def row_blocks(rows: int, row_bytes: int, room: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows, whole strips, that take at most `room` bytes each; at least a strip."""
+    height = max(STRIP, room // max(row_bytes, 1) // STRIP * STRIP)
+    for begin in range(0, rows, height):
+        yield begin, min(begin + height, rows)
+
+
+def sweeps(shape: tuple[int, int], sets: int, form: str, resources: Resources) -> int:
+    """Return how often `pair_sets` has the rows mined."""
+    if form in ("bits", "mask"):
+        return 1
+    return 1 if len(list(_blocks(shape, sets, resources))) <= 1 else 2
+
+
+def pair_sets(shape: tuple[int, int], sets: int, write: Writer, form: str, resources: Resources) -> tuple[Any, ...]:
+    """Return sets of pairs in a format: those that `write` fills bits of; for "triplets" as compressed rows."""
+    rows, stride = shape[0], stride_of(shape[1])
+    if form == "bits":
+        bits = _room(rows, stride, sets)
+        write(0, rows, bits)
+        return bits
+    blocks = list(_blocks(shape, sets, resources))
+    if form == "mask":
+        masks = tuple(np.empty(shape, np.bool_) for _ in range(sets))
+        for begin, end in blocks:
+            bits = _room(end - begin, stride, sets)
+            write(begin, end, bits)
+            for mask, own in zip(masks, bits, strict=True):
+                mask[begin:end] = unpacked(own, shape[1])
+        return masks
+    compressed = _compressed(shape, sets, write, blocks)
+    return tuple(_coordinates(rows, found) for found in compressed) if form == "coo" else compressed
+
+
+def triplets_of(positives: CompressedRows, negatives: CompressedRows, columns: int) -> _Array:
+    """Return each row with each of its positives and each of its negatives, shape (t, 3), in ascending order."""
+    rows = len(positives.indptr) - 1
+    each = np.diff(positives.indptr), np.diff(negatives.indptr)
+    starts = np.concatenate([[0], np.cumsum(each[0] * each[1])])
+    triplets = np.empty((starts[-1], 3), index_dtype(max(rows, columns)))
+    for first in range(0, len(triplets), TRIPLETS_AT_A_TIME):
+        places = np.arange(first, min(first + TRIPLETS_AT_A_TIME, len(triplets)))
+        owners = np.searchsorted(starts, places, side="right") - 1
+        nth, which = np.divmod(places - starts[owners], each[1][owners])
+        own = triplets[first : first + len(places)]
+        own[:, 0] = owners
+        own[:, 1] = positives.indices[positives.indptr[owners] + nth]
+        own[:, 2] = negatives.indices[negatives.indptr[owners] + which]
+    return triplets
+
+
+def _blocks(shape: tuple[int, int], sets: int, resources: Resources) -> Iterator[tuple[int, int]]:
+    """Ranges of rows whose bits take at most half of the scratch."""
+    return row_blocks(shape[0], sets * stride_of(shape[1]), resources.scratch // 2)
+
+
+def _room(rows: int, stride: int, sets: int) -> tuple[_Bytes, ...]:
+    return tuple(np.empty((rows, stride), np.uint8) for _ in range(sets))
+
+
+def _compressed(
+    shape: tuple[int, int], sets: int, write: Writer, blocks: list[tuple[int, int]]
+) -> tuple[CompressedRows, ...]:
+    """Count the bits of all rows, then fill lists of as many columns."""
+    rows, stride = shape[0], stride_of(shape[1])
+    starts = [np.zeros(rows + 1, np.int64) for _ in range(sets)]
+    bits: tuple[_Bytes, ...] = ()
+    for begin, end in blocks:
+        bits = _room(end - begin, stride, sets)
+        write(begin, end, bits)
+        for own, packed in zip(starts, bits, strict=True):
+            own[begin + 1 : end + 1] = _core.count_bits(packed)
+    for own in starts:
+        np.cumsum(own, out=own)
+    columns = [np.empty(own[-1], index_dtype(shape[1])) for own in starts]
+    for begin, end in blocks:
+        if len(blocks) > 1:
+            bits = _room(end - begin, stride, sets)
+            write(begin, end, bits)
+        for own, packed, indices in zip(starts, bits, columns, strict=True):
+            _core.unpack_rows(packed, indices[own[begin] : own[end]])
+    return tuple(CompressedRows(*found) for found in zip(starts, columns, strict=True))
+
+
+def _coordinates(rows: int, pairs: CompressedRows) -> Coordinates:
+    owners = np.repeat(np.arange(rows, dtype=index_dtype(rows)), np.diff(pairs.indptr))
+    return Coordinates(owners, pairs.indices)

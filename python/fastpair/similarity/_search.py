@@ -56,14 +56,19 @@ def improve(
     *,
     begin: int = 0,
     offset: int | None = None,
+    above: _Ints | None = None,
 ) -> None:
     """Enter the rows of y into a top-k state, in place.
 
-    They are columns `begin` and up of the rules, and have the indices `offset` (or `begin`) and up.
+    They are columns `begin` and up of the rules, and have the indices `offset` (or `begin`) and up. To `above` is added
+    how many pairs of each row count but for a score that is better than the limits allow.
     """
     if isinstance(x, Rows):
         _sparse.improve(
-            *(scores, indices, x, y, metric, largest, admission, progress, resources), begin=begin, offset=offset
+            *(scores, indices, x, y, metric, largest, admission, progress, resources),
+            begin=begin,
+            offset=offset,
+            above=above,
         )
         return
     for first, last in _column_blocks(len(y), admission, resources):
@@ -71,7 +76,7 @@ def improve(
         start = None if offset is None else offset + first
         rules = admission.rules(begin + first, begin + last, start)
         block = y if last - first == len(y) else y[first:last]
-        _core.topk(x, block, metric, largest, rules, scores, indices, report, *resources)
+        _core.topk(x, block, metric, largest, rules, scores, indices, report, *resources, above)
         progress.end_part()
         del rules  # its bits, before those of the next block are made
 

@@ -131,10 +131,15 @@ def improve(
     *,
     begin: int = 0,
     offset: int | None = None,
+    above: _Ints | None = None,
 ) -> None:
-    """Enter the rows of y into a top-k state, in place, as that of the kernels does."""
+    """Enter the rows of y into a top-k state, in place, as that of the kernels does.
+
+    To `above` is added how many pairs of each row the limit of the best scores drops.
+    """
     sign, first = 1.0 if largest else -1.0, begin if offset is None else offset
-    for top, left, tile, admitted in _admitted(x, y, metric, admission, progress, resources, begin, offset):
+    beyond = None if above is None else (above, largest)
+    for top, left, tile, admitted in _admitted(x, y, metric, admission, progress, resources, begin, offset, beyond):
         for row, (own_scores, own_admitted) in enumerate(zip(tile, admitted, strict=True), top):
             columns = np.flatnonzero(own_admitted)
             held = indices[row] >= 0
@@ -233,12 +238,21 @@ def _admitted(
     resources: Resources,
     begin: int,
     offset: int | None = None,
+    beyond: tuple[_Ints, bool] | None = None,
 ) -> Iterator[tuple[int, int, _Floats, npt.NDArray[np.bool_]]]:
-    """Blocks of scores: first row, first column, the scores, and which of them count."""
+    """Blocks of scores: first row, first column, the scores, and which of them count.
+
+    `beyond` has counts to raise by what the limit of the best scores drops, and whether the largest are the best.
+    """
     for top, bottom, left, right, tile in _tiles(x, y, metric, resources):
         own = admission.rows(top, bottom)
         first = None if offset is None else offset + left
         admitted = own.allowed(bottom - top, begin + left, begin + right, first) & ~np.isnan(tile)
+        if beyond is not None:
+            counts, largest = beyond
+            nearest = own.max_score if largest else own.min_score
+            if nearest is not None:
+                counts[top:bottom] += np.count_nonzero(admitted & ~_reaches(tile, nearest, not largest), axis=1)
         if own.min_score is not None:
             admitted &= tile >= own.min_score[:, np.newaxis]
         if own.max_score is not None:

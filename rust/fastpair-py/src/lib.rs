@@ -9,9 +9,11 @@ mod auc;
 mod dense;
 mod door;
 mod losses;
+mod mine;
 mod pair_loss;
 mod radius;
 mod reduce;
+mod roles;
 mod search;
 mod topk;
 
@@ -53,6 +55,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(losses::soft_rank_vjp, module)?)?;
     module.add_function(wrap_pyfunction!(losses::aligned_pairs, module)?)?;
     module.add_function(wrap_pyfunction!(pair_loss::pair_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(mine::mine_band, module)?)?;
+    module.add_function(wrap_pyfunction!(mine::mine_multi_similarity, module)?)?;
+    module.add_function(wrap_pyfunction!(mine::pack_roles, module)?)?;
+    module.add_function(wrap_pyfunction!(mine::count_bits, module)?)?;
+    module.add_function(wrap_pyfunction!(mine::unpack_rows, module)?)?;
     module.add_function(wrap_pyfunction!(sort, module)?)?;
     module.add_function(wrap_pyfunction!(isa, module)?)?;
     module.add_function(wrap_pyfunction!(set_isa, module)?)?;

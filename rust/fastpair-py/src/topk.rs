@@ -2,13 +2,14 @@
 
 use crate::door::run_long;
 use crate::search::{Pair, Rules, size};
-use numpy::{PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyReadwriteArray1, PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// Improves the best scores and indices of each row of `x`, in place, by what `y` has.
+/// Improves the best scores and indices of each row of `x`, in place, by what `y` has; `above` gains how many pairs of each
+/// row count but for a score that is better than the limits allow.
 #[pyfunction]
-#[pyo3(signature = (x, y, metric, largest, rules, scores, indices, progress, num_threads, max_memory=None))]
+#[pyo3(signature = (x, y, metric, largest, rules, scores, indices, progress, num_threads, max_memory=None, above=None))]
 #[allow(clippy::too_many_arguments)] // one for each of Python's
 pub fn topk<'py>(
     py: Python<'py>,
@@ -22,6 +23,7 @@ pub fn topk<'py>(
     progress: Option<Bound<'py, PyAny>>,
     num_threads: Option<usize>,
     max_memory: Option<usize>,
+    above: Option<PyReadwriteArray1<'py, i64>>,
 ) -> PyResult<()> {
     let pair = Pair::new(x, y, metric)?;
     let limits = rules.limits(num_threads, max_memory);
@@ -31,5 +33,14 @@ pub fn topk<'py>(
         return Err(PyValueError::new_err("scores and indices must have k places for each row of x"));
     }
     let (scores, indices) = (scores.as_slice_mut()?, indices.as_slice_mut()?);
-    run_long(py, size(&search), progress, limits, |context| search.topk(k, scores, indices, context))
+    let (mut above, mut unwanted) = (above, Vec::new());
+    let above = match &mut above {
+        Some(above) if above.len() == rows => above.as_slice_mut()?,
+        Some(_) => return Err(PyValueError::new_err("above must have a place for each row of x")),
+        None => {
+            unwanted.resize(rows, 0);
+            &mut unwanted[..]
+        }
+    };
+    run_long(py, size(&search), progress, limits, |context| search.topk(k, scores, indices, above, context))
 }

@@ -9,7 +9,8 @@
 //!
 //! * [`metric`]: what a score is, and how it shows in a tile. [`exact`](self): the same in float64, in one fixed order.
 //! * `kernel`: the micro-kernel. `packed`: its input. `bound`: its errors. `pack`, `bytes`, `bits`: producers. `admit`: which pairs count.
-//! * [`topk`], [`radius`], [`dense`], [`reduce`]: consumers. [`pair_loss`]: losses over pairs, on the same micro-kernel.
+//! * [`topk`], [`radius`], [`dense`], [`reduce`]: consumers. `roles`: which pairs are positive and negative. [`mine`]: miners.
+//! * [`pair_loss`]: losses over pairs, on the same micro-kernel.
 
 mod admit;
 mod bits;
@@ -19,11 +20,13 @@ pub mod dense;
 mod exact;
 mod kernel;
 pub mod metric;
+pub mod mine;
 mod pack;
 mod packed;
 pub mod pair_loss;
 pub mod radius;
 pub mod reduce;
+mod roles;
 mod search;
 mod select;
 #[cfg(test)]
@@ -31,6 +34,7 @@ mod tests;
 pub mod topk;
 
 pub use admit::{Admit, Bits, Exclude, LabelRule};
+pub use roles::{PairMask, Positives, Roles};
 pub use search::Search;
 
 use crate::error::Result;

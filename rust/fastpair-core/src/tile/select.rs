@@ -110,9 +110,13 @@ pub(crate) struct Selection<'a> {
     thresholds: Vec<Strip<f32>>,
     /// No value that counts is above.
     ceilings: Vec<f32>,
-    candidates: Vec<Vec<Candidate>>,
+    /// Room for `capacity` candidates of each row, and how many it has.
+    candidates: Vec<Candidate>,
+    held: Vec<usize>,
     scores: &'a mut [f64],
     indices: &'a mut [i64],
+    /// How many admitted pairs of each row were better than the limits allow.
+    above: &'a mut [i64],
     exact: Exact<'a>,
     /// Room for the columns and results of a row.
     columns: Vec<usize>,
@@ -126,7 +130,7 @@ fn capacity(k: usize, columns: usize) -> usize {
 
 /// Bytes that a row of a selection takes at most.
 pub(crate) fn bytes_per_row(k: usize, columns: usize) -> usize {
-    capacity(k, columns) * size_of::<Candidate>() + 3 * size_of::<usize>() + 2 * size_of::<f32>()
+    capacity(k, columns) * size_of::<Candidate>() + size_of::<usize>() + 2 * size_of::<f32>()
 }
 
 /// Bytes that a selection of so many rows takes at most.
@@ -150,6 +154,7 @@ impl<'a> Selection<'a> {
         exact: Exact<'a>,
         scores: &'a mut [f64],
         indices: &'a mut [i64],
+        above: &'a mut [i64],
     ) -> Self {
         let rows = scores.len() / k;
         let mut selection = Self {
@@ -160,9 +165,11 @@ impl<'a> Selection<'a> {
             capacity: capacity(k, columns),
             thresholds: vec![Strip([f32::INFINITY; STRIP]); rows.div_ceil(STRIP)],
             ceilings: vec![f32::INFINITY; rows],
-            candidates: vec![Vec::new(); rows],
+            candidates: vec![Candidate { low: 0.0, high: 0.0, column: 0 }; rows * capacity(k, columns)],
+            held: vec![0; rows],
             scores,
             indices,
+            above,
             exact,
             columns: Vec::new(),
             found: Vec::new(),
@@ -216,72 +223,81 @@ impl<'a> Selection<'a> {
         let high = if open { f32::INFINITY } else { (value + error).next_up() };
         let mut low = if open { f32::NEG_INFINITY } else { (value - error).next_down() };
         let threshold = self.thresholds[row / STRIP].0[row % STRIP];
-        if high < threshold || low > self.ceilings[row] || !self.admit.pair(self.begin + row, column) {
+        if high < threshold || !self.admit.pair(self.begin + row, column) {
+            return;
+        }
+        if low > self.ceilings[row] {
+            self.above[row] += 1;
             return;
         }
         if high > self.ceilings[row] {
             // Perhaps it does not count: then it must not raise the threshold.
             low = f32::NEG_INFINITY;
         }
-        let candidates = &mut self.candidates[row];
-        if candidates.capacity() == 0 {
-            // All at once: what vectors leave behind as they grow would be as much again.
-            candidates.reserve_exact(self.capacity);
-        }
-        candidates.push(Candidate { low, high, column });
-        if candidates.len() >= self.capacity {
+        self.candidates[row * self.capacity + self.held[row]] = Candidate { low, high, column };
+        self.held[row] += 1;
+        if self.held[row] == self.capacity {
             self.compact(row);
         }
     }
 
     /// Drops candidates that cannot win; scores those left if they are still many.
     fn compact(&mut self, row: usize) {
-        let candidates = &mut self.candidates[row];
-        let (_, kth, _) = candidates.select_nth_unstable_by(self.k - 1, |a, b| b.low.total_cmp(&a.low));
-        let low = kth.low;
-        self.raise(row, low);
-        let threshold = self.thresholds[row / STRIP].0[row % STRIP];
-        let candidates = &mut self.candidates[row];
-        candidates.retain(|candidate| candidate.high >= threshold);
-        if candidates.len() > self.capacity * 3 / 4 {
+        self.drop_hopeless(row);
+        if self.held[row] > self.capacity * 3 / 4 {
             self.settle(row);
         }
     }
 
-    /// Scores the candidates of a row in float64 and enters them among its best.
-    fn settle(&mut self, row: usize) {
-        if self.candidates[row].is_empty() {
-            return;
-        }
-        let mut candidates = std::mem::take(&mut self.candidates[row]);
-        if candidates.len() >= self.k {
+    /// Raises the threshold of a row to what `k` of its candidates reach, and drops those below.
+    fn drop_hopeless(&mut self, row: usize) {
+        let places = row * self.capacity..row * self.capacity + self.held[row];
+        if self.held[row] >= self.k {
+            let candidates = &mut self.candidates[places.clone()];
             let (_, kth, _) = candidates.select_nth_unstable_by(self.k - 1, |a, b| b.low.total_cmp(&a.low));
             let low = kth.low;
             self.raise(row, low);
         }
         let threshold = self.thresholds[row / STRIP].0[row % STRIP];
-        candidates.retain(|candidate| candidate.high >= threshold);
+        let candidates = &mut self.candidates[places];
+        let mut kept = 0;
+        for i in 0..candidates.len() {
+            if candidates[i].high >= threshold {
+                candidates[kept] = candidates[i];
+                kept += 1;
+            }
+        }
+        self.held[row] = kept;
+    }
+
+    /// Scores the candidates of a row in float64 and enters them among its best.
+    fn settle(&mut self, row: usize) {
+        if self.held[row] == 0 {
+            return;
+        }
+        self.drop_hopeless(row);
+        let candidates = &self.candidates[row * self.capacity..][..std::mem::take(&mut self.held[row])];
         let mut found = std::mem::take(&mut self.found);
         self.columns.clear();
-        self.columns.extend(candidates.drain(..).map(|candidate| candidate.column));
+        self.columns.extend(candidates.iter().map(|candidate| candidate.column));
         let (order, limits, offset) = (self.order, self.admit.limits(self.begin + row), self.admit.offset);
         let (exact, columns) = (&mut self.exact, &self.columns);
-        score_columns(exact, self.begin + row, columns, order, limits, offset, &mut found);
+        self.above[row] += score_columns(exact, self.begin + row, columns, order, limits, offset, &mut found);
         self.best(row).enter(order, &mut found);
         self.found = found;
-        self.candidates[row] = candidates;
         self.raise_to_last(row);
     }
 
     /// Scores all candidates that are left.
     pub fn finish(&mut self) {
-        for row in 0..self.candidates.len() {
+        for row in 0..self.held.len() {
             self.settle(row);
         }
     }
 }
 
-/// Scores columns of y for a row of x: the keys and indices of those whose scores are within `limits` go to `found`.
+/// Scores columns of y for a row of x: the keys and indices of those whose scores are within `limits` go to `found`. Returns
+/// how many are better than these allow.
 pub(crate) fn score_columns(
     exact: &mut Exact,
     row: usize,
@@ -290,7 +306,8 @@ pub(crate) fn score_columns(
     limits: [f64; 2],
     offset: usize,
     found: &mut Vec<(f64, i64)>,
-) {
+) -> i64 {
+    let mut above = 0;
     exact.set_row(row);
     for (i, &column) in columns.iter().enumerate() {
         if let Some(&later) = columns.get(i + 2) {
@@ -300,6 +317,9 @@ pub(crate) fn score_columns(
         // What is not a number is never within limits.
         if score >= limits[0] && score <= limits[1] {
             found.push((order.key(score), (offset + column) as i64));
+        } else if if order.largest { score > limits[1] } else { score < limits[0] } {
+            above += 1;
         }
     }
+    above
 }

@@ -25,9 +25,18 @@ const MOST_BYTES: usize = 8 << 20;
 
 impl Search<'_> {
     /// Improves the `k` best of each row: `scores` and `indices` hold `k` places for each row of x, best first, unused
-    /// ones with index -1 at the end.
-    pub fn topk(&self, k: usize, scores: &mut [f64], indices: &mut [i64], context: &Context) -> Result<()> {
+    /// ones with index -1 at the end. `above` gains the number of pairs of each row that are admitted but for a score that is
+    /// better than the limits allow.
+    pub fn topk(
+        &self,
+        k: usize,
+        scores: &mut [f64],
+        indices: &mut [i64],
+        above: &mut [i64],
+        context: &Context,
+    ) -> Result<()> {
         let (rows, columns) = (self.x.rows(), self.y.rows());
+        assert_eq!(above.len(), rows, "a count for each row");
         assert!(scores.len() == rows * k && indices.len() == rows * k, "k places for each row");
         if k == 0 || rows == 0 || columns == 0 {
             return Ok(());
@@ -40,7 +49,7 @@ impl Search<'_> {
         };
         let places = |threads: usize, most: usize| {
             let parts = parts_of(threads, panels(rows, most, threads).len(), columns.min(SEGMENT));
-            if parts == 1 { 0 } else { parts * rows * k * (size_of::<f64>() + size_of::<i64>()) }
+            if parts == 1 { 0 } else { parts * rows * (k * (size_of::<f64>() + size_of::<i64>()) + size_of::<i64>()) }
         };
         let (threads, most) =
             self.plan(context, context.threads, most, |rows| bytes(rows, k, columns.min(SEGMENT)), places)?;
@@ -52,15 +61,18 @@ impl Search<'_> {
             let parts = parts_of(threads, panels.len(), segment.len());
             if parts == 1 {
                 let mut tasks = Vec::new();
-                let (mut scores, mut indices) = (&mut *scores, &mut *indices);
+                let (mut scores, mut indices, mut above) = (&mut *scores, &mut *indices, &mut *above);
                 for panel in &panels {
-                    let (own_scores, own_indices);
+                    let (own_scores, own_indices, own_above);
                     (own_scores, scores) = scores.split_at_mut(panel.len() * k);
                     (own_indices, indices) = indices.split_at_mut(panel.len() * k);
-                    tasks.push((panel.clone(), own_scores, own_indices));
+                    (own_above, above) = above.split_at_mut(panel.len());
+                    tasks.push((panel.clone(), own_scores, own_indices, own_above));
                 }
-                let task = |(panel, scores, indices): (Range<usize>, &mut [f64], &mut [i64])| {
-                    spares.with(make, |tiles| self.search(k, panel, segment.clone(), tiles, scores, indices, context))
+                let task = |(panel, scores, indices, above): (Range<usize>, &mut [f64], &mut [i64], &mut [i64])| {
+                    spares.with(make, |tiles| {
+                        self.search(k, panel, segment.clone(), tiles, scores, indices, above, context)
+                    })
                 };
                 context.map(threads, tasks, task)?.into_iter().collect::<Result<()>>()?;
                 continue;
@@ -69,18 +81,21 @@ impl Search<'_> {
             let cut = |i: usize| segment.start + segment.len() * i / parts;
             let tasks = (0..parts).map(|i| (cut(i)..cut(i + 1), scores.to_vec(), indices.to_vec())).collect();
             let task = |(part, mut scores, mut indices): (Range<usize>, Vec<f64>, Vec<i64>)| {
+                let mut above = vec![0; rows];
                 spares.with(make, |tiles| {
                     for panel in &panels {
                         let places = panel.start * k..panel.end * k;
                         let (scores, indices) = (&mut scores[places.clone()], &mut indices[places]);
-                        self.search(k, panel.clone(), part.clone(), tiles, scores, indices, context)?;
+                        let above = &mut above[panel.clone()];
+                        self.search(k, panel.clone(), part.clone(), tiles, scores, indices, above, context)?;
                     }
                     Ok(())
                 })?;
-                Ok((part, scores, indices))
+                Ok((part, scores, indices, above))
             };
             for found in context.map(threads, tasks, task)? {
-                let (part, found_scores, found_indices) = found?;
+                let (part, found_scores, found_indices, found_above) = found?;
+                above.iter_mut().zip(found_above).for_each(|(above, found)| *above += found);
                 self.merge(k, part, (scores, indices), (&found_scores, &found_indices));
             }
         }
@@ -113,10 +128,12 @@ impl Search<'_> {
         tiles: &mut Tiles,
         scores: &mut [f64],
         indices: &mut [i64],
+        above: &mut [i64],
         context: &Context,
     ) -> Result<()> {
         let (order, exact) = (self.order(), Exact::new(self.metric, self.x, self.y, context.isa));
-        let mut consumer = TopK(Selection::new(order, self.admit, panel.start, k, y.len(), exact, scores, indices));
+        let (admit, begin) = (self.admit, panel.start);
+        let mut consumer = TopK(Selection::new(order, admit, begin, k, y.len(), exact, scores, indices, above));
         tiles.sweep(panel, y, true, &mut consumer, context)?;
         consumer.0.finish();
         Ok(())

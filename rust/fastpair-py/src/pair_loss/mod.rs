@@ -4,6 +4,7 @@ mod options;
 
 use crate::array::Array;
 use crate::door::{Limits, Size, run_long};
+use crate::roles::{RoleOptions, demand, with_key};
 use fastpair_core::Real;
 use fastpair_core::column::Dtype;
 use fastpair_core::key::Element;
@@ -11,7 +12,7 @@ use fastpair_core::matrix::Matrix;
 use fastpair_core::pool::{Context, Scratch};
 use fastpair_core::tile::pair_loss::{Embeddings, Outcome, Pairs, RowLoss, Similarity, Symmetric, of_matrix};
 use numpy::{Element as NumpyElement, IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyUntypedArray};
-use options::{Loss, Options, demand};
+use options::{Loss, Options};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -212,12 +213,9 @@ pub fn pair_rows<'py>(
         similarity,
     };
     let shape = input.shape()?;
-    let options = options.copy()?;
-    if !options.contains("positives")? {
-        options.set_item("positives", py.None())?;
-    }
-    let options: Options = options.extract()?;
-    let loss = options.loss(loss, shape)?;
+    let roles = RoleOptions::of(&options)?;
+    let options: Options = with_key(&options, "temperature")?.extract()?;
+    let loss = options.loss(loss, roles.roles(shape)?, shape)?;
     if matches!(loss, Loss::Symmetric(_)) && (input.x.is_none() || input.appended.is_some()) {
         return Err(PyValueError::new_err("symmetric needs embeddings, and nothing appended"));
     }

@@ -1,22 +1,14 @@
-//! The options of losses over pairs: where positives and negatives are, and what each loss takes.
+//! The options of losses over pairs.
 
-use fastpair_core::tile::pair_loss::{HardNegatives, PerRow, Positives, Roles, Several, Sigmoid, Softmax};
+use crate::roles::demand;
+use fastpair_core::tile::Roles;
+use fastpair_core::tile::pair_loss::{HardNegatives, PerRow, Several, Sigmoid, Softmax};
 use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 type Floats<'py> = Option<PyReadonlyArray1<'py, f64>>;
-type Codes<'py> = Option<PyReadonlyArray1<'py, i64>>;
 type Numbers<'py> = Option<PyReadonlyArray2<'py, f64>>;
-type Flags<'py> = Option<PyReadonlyArray2<'py, bool>>;
-
-/// Where positives are, as Python says it.
-#[derive(FromPyObject)]
-pub enum Where<'py> {
-    Name(String),
-    Columns(PyReadonlyArray1<'py, i64>),
-    Mask(PyReadonlyArray2<'py, bool>),
-}
 
 /// One number, or one for each row.
 #[derive(FromPyObject)]
@@ -29,24 +21,6 @@ pub enum Temperature<'py> {
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub struct Options<'py> {
-    positives: Option<Where<'py>>,
-    #[pyo3(default)]
-    x_labels: Codes<'py>,
-    #[pyo3(default)]
-    y_labels: Codes<'py>,
-    #[pyo3(default)]
-    self_columns: Codes<'py>,
-    #[pyo3(default)]
-    ignore: Flags<'py>,
-    #[pyo3(default)]
-    x_groups: Codes<'py>,
-    #[pyo3(default)]
-    y_groups: Codes<'py>,
-    #[pyo3(default)]
-    x_ids: Codes<'py>,
-    #[pyo3(default)]
-    y_ids: Codes<'py>,
-    #[pyo3(default)]
     temperature: Option<Temperature<'py>>,
     #[pyo3(default)]
     column_weights: Floats<'py>,
@@ -104,76 +78,7 @@ pub enum Loss<'a> {
     HardNegatives(HardNegatives<'a>),
 }
 
-/// Demands a number of entries, so that no index is out of range later.
-pub fn demand<'a, T>(values: &'a [T], len: usize, what: &str) -> PyResult<&'a [T]> {
-    if values.len() == len {
-        return Ok(values);
-    }
-    Err(PyValueError::new_err(format!("{what} has {} entries; it must have {len}", values.len())))
-}
-
 impl Options<'_> {
-    fn roles(&self, [rows, columns]: [usize; 2]) -> PyResult<Roles<'_>> {
-        let both = |x: &'_ Codes<'_>, y: &'_ Codes<'_>, what: &str| match (x, y) {
-            (None, None) => Ok(false),
-            (Some(x), Some(y)) => {
-                demand(x.as_slice()?, rows, what)?;
-                demand(y.as_slice()?, columns, what)?;
-                Ok(true)
-            }
-            _ => Err(PyValueError::new_err(format!("{what} must be given for rows and columns"))),
-        };
-        let columns_of = |codes: &[i64], what: &str| {
-            let limit = columns as i64;
-            match codes.iter().find(|&&code| code >= limit) {
-                Some(code) => {
-                    Err(PyValueError::new_err(format!("{what} holds column {code}, but there are {columns}")))
-                }
-                None => Ok(()),
-            }
-        };
-        let positives = match &self.positives {
-            _ if both(&self.x_labels, &self.y_labels, "labels")? => {
-                let (x, y) = (self.x_labels.as_ref(), self.y_labels.as_ref());
-                let (Some(x), Some(y)) = (x, y) else { return Err(PyValueError::new_err("labels are missing")) };
-                Positives::Labels([x.as_slice()?, y.as_slice()?])
-            }
-            None => Positives::None,
-            Some(Where::Name(name)) if name == "diagonal" => Positives::Diagonal,
-            Some(Where::Name(name)) => return Err(PyValueError::new_err(format!("positives is unknown: {name:?}"))),
-            Some(Where::Columns(of_row)) => {
-                let of_row = demand(of_row.as_slice()?, rows, "positives")?;
-                columns_of(of_row, "positives")?;
-                Positives::Columns(of_row)
-            }
-            Some(Where::Mask(mask)) => Positives::Mask(demand(mask.as_slice()?, rows * columns, "positives")?),
-        };
-        let own = match &self.self_columns {
-            None => None,
-            Some(own) => {
-                let own = demand(own.as_slice()?, rows, "self_columns")?;
-                columns_of(own, "self_columns")?;
-                Some(own)
-            }
-        };
-        let ignore = match &self.ignore {
-            None => None,
-            Some(ignore) => Some(demand(ignore.as_slice()?, rows * columns, "ignore")?),
-        };
-        let pair = |x: &'_ Codes<'_>, y: &'_ Codes<'_>, what: &str| both(x, y, what);
-        let groups = match (&self.x_groups, &self.y_groups) {
-            (Some(x), Some(y)) if pair(&self.x_groups, &self.y_groups, "groups")? => {
-                Some([x.as_slice()?, y.as_slice()?])
-            }
-            _ => None,
-        };
-        let ids = match (&self.x_ids, &self.y_ids) {
-            (Some(x), Some(y)) if pair(&self.x_ids, &self.y_ids, "ids")? => Some([x.as_slice()?, y.as_slice()?]),
-            _ => None,
-        };
-        Ok(Roles { positives, own, ignore, groups, ids })
-    }
-
     fn temperature(&self, rows: usize) -> PyResult<PerRow<'_>> {
         Ok(match &self.temperature {
             None => PerRow::All(1.0),
@@ -182,7 +87,7 @@ impl Options<'_> {
         })
     }
 
-    fn softmax(&self, [rows, columns]: [usize; 2]) -> PyResult<Softmax<'_>> {
+    fn softmax<'a>(&'a self, roles: Roles<'a>, [rows, columns]: [usize; 2]) -> PyResult<Softmax<'a>> {
         let pairs = |numbers: &'_ Numbers<'_>, what: &str| match numbers {
             None => Ok(()),
             Some(numbers) => demand(numbers.as_slice()?, rows * columns, what).map(drop),
@@ -206,7 +111,7 @@ impl Options<'_> {
         };
         let targets = self.targets.as_ref().map(|targets| targets.as_slice()).transpose()?;
         Ok(Softmax {
-            roles: self.roles([rows, columns])?,
+            roles,
             temperature: self.temperature(rows)?,
             column_weights,
             pair_weights: self.pair_weights.as_ref().map(|weights| weights.as_slice()).transpose()?,
@@ -226,15 +131,15 @@ impl Options<'_> {
     }
 
     /// The loss of that name.
-    pub fn loss(&self, name: &str, shape: [usize; 2]) -> PyResult<Loss<'_>> {
+    pub fn loss<'a>(&'a self, name: &str, roles: Roles<'a>, shape: [usize; 2]) -> PyResult<Loss<'a>> {
         Ok(match name {
             "softmax" if self.symmetric == Some(true) => match self.temperature(shape[0])? {
                 PerRow::All(temperature) if shape[0] == shape[1] => Loss::Symmetric(temperature),
                 _ => return Err(PyValueError::new_err("symmetric needs as many columns as rows and one temperature")),
             },
-            "softmax" => Loss::Softmax(self.softmax(shape)?),
+            "softmax" => Loss::Softmax(self.softmax(roles, shape)?),
             "sigmoid" => Loss::Sigmoid(Sigmoid {
-                roles: self.roles(shape)?,
+                roles,
                 scale: self.scale.unwrap_or(1.0),
                 bias: self.bias.unwrap_or(0.0),
                 factors: [self.positive_factor.unwrap_or(1.0), self.negative_factor.unwrap_or(1.0)],
@@ -244,7 +149,7 @@ impl Options<'_> {
                 },
             }),
             "hard_negatives" => Loss::HardNegatives(HardNegatives {
-                roles: self.roles(shape)?,
+                roles,
                 temperature: self.temperature(shape[0])?,
                 beta: self.beta.unwrap_or(1.0),
                 tau_plus: self.tau_plus.unwrap_or(0.0),

@@ -3,11 +3,11 @@
 //! With `N` negatives of logits `L_j = s_j / t`: `R = N sum e^((1 + beta) L) / sum e^(beta L)`,
 //! `M = max((R - tau N e^(L+)) / (1 - tau), N e^(-1 / t))`, value `log(1 + M e^(-L+))`, all by logarithms.
 
-use super::roles::Roles;
 use super::softmax::PerRow;
 use super::sweeps::{exponentials, largest, scale_and_multiply};
 use super::{Outcome, RowLoss, Spare};
 use crate::simd::{Isa, Real};
+use crate::tile::roles::Roles;
 
 /// The loss.
 #[derive(Debug, Clone, Copy)]

@@ -13,7 +13,6 @@
 
 mod embeddings;
 mod hard_negatives;
-mod roles;
 mod sheet;
 mod sigmoid;
 mod softmax;
@@ -24,7 +23,6 @@ mod tests;
 
 pub use embeddings::{Embeddings, Similarity};
 pub use hard_negatives::HardNegatives;
-pub use roles::{Positives, Roles};
 pub use sigmoid::Sigmoid;
 pub use softmax::{PerRow, Several, Softmax};
 pub use symmetric::Symmetric;

@@ -1,10 +1,10 @@
 //! Independent logistic losses of all pairs of a row: `f+ sum log(1 + e^-z)` over positives plus `f- sum log(1 + e^z)` over
 //! negatives, `z = scale s + bias`.
 
-use super::roles::Roles;
 use super::{Outcome, RowLoss, Spare};
 use crate::simd::math::softplus;
 use crate::simd::{self, Floats, Isa, Level, Op, Real};
+use crate::tile::roles::Roles;
 
 /// The loss.
 #[derive(Debug, Clone, Copy)]

@@ -4,10 +4,10 @@
 //! [`Several`], or `log Z - sum T_j L_j` for targets `T`. Columns that do not count have the similarity negative infinity.
 //! The gradient is `(P - T) / temperature` in all of them, where `P` is the softmax.
 
-use super::roles::Roles;
 use super::sweeps::{exponentials, largest, scale_and_multiply, sum};
 use super::{Outcome, RowLoss, Spare};
 use crate::simd::{Isa, Real};
+use crate::tile::roles::Roles;
 
 /// One number for all rows, or one for each.
 #[derive(Debug, Clone, Copy)]

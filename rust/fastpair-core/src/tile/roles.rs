@@ -2,6 +2,40 @@
 
 use crate::simd::Real;
 
+/// Whether each pair is in a set, row by row.
+#[derive(Debug, Clone, Copy)]
+pub enum PairMask<'a> {
+    /// A bool for each pair.
+    Bools(&'a [bool]),
+    /// Bits as `numpy.packbits` packs a row: eight to a byte, the first one highest.
+    Bits(&'a [u8]),
+}
+
+impl PairMask<'_> {
+    /// Whether pair (`row`, `column`) of `columns` in a row is in the set.
+    #[inline(always)]
+    pub(crate) fn has(&self, row: usize, column: usize, columns: usize) -> bool {
+        match self {
+            Self::Bools(bools) => bools[row * columns + column],
+            Self::Bits(bytes) => bytes[row * columns.div_ceil(8) + column / 8] >> (7 - column % 8) & 1 == 1,
+        }
+    }
+
+    /// Calls `see` with each column of a row, in ascending order, and whether it is in the set.
+    #[inline(always)]
+    pub(crate) fn each(&self, row: usize, columns: usize, mut see: impl FnMut(usize, bool)) {
+        match self {
+            Self::Bools(bools) => {
+                bools[row * columns..][..columns].iter().enumerate().for_each(|(column, &is)| see(column, is));
+            }
+            Self::Bits(bytes) => {
+                let bytes = &bytes[row * columns.div_ceil(8)..];
+                (0..columns).for_each(|column| see(column, bytes[column / 8] >> (7 - column % 8) & 1 == 1));
+            }
+        }
+    }
+}
+
 /// Where the positives are.
 #[derive(Debug, Clone, Copy)]
 pub enum Positives<'a> {
@@ -12,7 +46,7 @@ pub enum Positives<'a> {
     /// One for each row, or a negative number for none.
     Columns(&'a [i64]),
     /// Whether each pair is one, row by row.
-    Mask(&'a [bool]),
+    Mask(PairMask<'a>),
     /// Where the label of a row is that of a column.
     Labels([&'a [i64]; 2]),
 }
@@ -25,7 +59,7 @@ pub struct Roles<'a> {
     /// The column that is the row itself, or a negative number for none: ignored.
     pub own: Option<&'a [i64]>,
     /// Whether each pair is ignored, row by row.
-    pub ignore: Option<&'a [bool]>,
+    pub ignore: Option<PairMask<'a>>,
     /// Groups of rows and columns: only columns of the row's group count.
     pub groups: Option<[&'a [i64]; 2]>,
     /// Identities of rows and columns: columns of the row's identity that are no positives are ignored.
@@ -36,13 +70,13 @@ impl Roles<'_> {
     /// Whether a pair is ignored whatever its label.
     fn ignores(&self, row: usize, column: usize, columns: usize) -> bool {
         self.own.is_some_and(|own| own[row] == column as i64)
-            || self.ignore.is_some_and(|ignore| ignore[row * columns + column])
+            || self.ignore.is_some_and(|ignore| ignore.has(row, column, columns))
             || self.groups.is_some_and(|[x, y]| x[row] != y[column])
     }
 
     /// Lists the positives of a row, gives ignored columns the similarity negative infinity, and returns how many columns
     /// count.
-    pub(super) fn of_row<T: Real>(&self, row: usize, similarities: &mut [T], positives: &mut Vec<usize>) -> usize {
+    pub(crate) fn of_row<T: Real>(&self, row: usize, similarities: &mut [T], positives: &mut Vec<usize>) -> usize {
         let columns = similarities.len();
         positives.clear();
         match self.positives {
@@ -50,8 +84,7 @@ impl Roles<'_> {
             Positives::Diagonal => positives.extend((row < columns).then_some(row)),
             Positives::Columns(of_row) => positives.extend(usize::try_from(of_row[row])),
             Positives::Mask(mask) => {
-                let mask = &mask[row * columns..][..columns];
-                positives.extend(mask.iter().enumerate().filter(|(_, positive)| **positive).map(|(j, _)| j));
+                mask.each(row, columns, |column, positive| positives.extend(positive.then_some(column)));
             }
             Positives::Labels([x, y]) => {
                 let own = x[row];
@@ -71,8 +104,10 @@ impl Roles<'_> {
             return count;
         }
         if let Some(ignore) = self.ignore {
-            let ignore = &ignore[row * columns..][..columns];
-            similarities.iter_mut().zip(ignore).for_each(|(s, &ignored)| *s = if ignored { absent } else { *s });
+            ignore.each(row, columns, |column, ignored| {
+                let s = &mut similarities[column];
+                *s = if ignored { absent } else { *s };
+            });
         }
         if let Some([x, y]) = self.groups {
             let own = x[row];
@@ -102,7 +137,7 @@ mod tests {
         let roles = Roles {
             positives: Positives::Labels([&[7, 8], &[7, 7, 8, 7]]),
             own: Some(&[0, -1]),
-            ignore: Some(&[false, false, false, true, false, false, false, false]),
+            ignore: Some(PairMask::Bools(&[false, false, false, true, false, false, false, false])),
             groups: None,
             ids: Some([&[5, 6], &[5, 5, 6, 6]]),
         };
