@@ -59,7 +59,7 @@ PARAMETERS = {
     ),
     "hcl": (
         "x=None, y=None, positives=None, temperature=0.5, beta=1.0, tau_plus=0.1, *, similarities=None, "
-        f"metric='cosine', ignore=None, ids=None, groups=None, detach_weights=False, {ROWS}"
+        f"metric='cosine', ignore=None, neg_mask=None, ids=None, groups=None, detach_weights=False, {ROWS}"
     ),
     "info_nce": (
         "x=None, y=None, positives=None, temperature=0.07, *, similarities=None, metric='cosine', "
@@ -112,7 +112,7 @@ PARAMETERS = {
     "sgns": f"x, y, positives=None, negatives=None, *, {ROWS}",
     "siglip": (
         "x=None, y=None, positives=None, scale=10.0, bias=-10.0, *, similarities=None, metric='cosine', "
-        f"labels=None, ignore=None, ids=None, groups=None, {ROWS}"
+        f"labels=None, ignore=None, neg_mask=None, ids=None, groups=None, {ROWS}"
     ),
     "similarity_kl": (
         "similarities=None, teacher=None, temperature=0.1, teacher_temperature=None, mode='forward', *, "

@@ -58,6 +58,17 @@ def test_data_that_break_filters(metric, dtype):
                 check(batch, pattern, positive=positive, negative=negative, fallback="farthest")
 
 
+@pytest.mark.parametrize("metric", shared.OTHER_METRICS)
+def test_bits_and_curved_spaces(metric):
+    for batch in shared.other_problems(metric):
+        for positive, negative in CHOICES:
+            found = batch.call(mining.batch_hard, positive=positive, negative=negative)
+            expected = wanted(batch, positive, negative)
+            np.testing.assert_array_equal(found[:2], expected[:2])
+            # Those of the Poincare ball are the C library's: a last bit may differ.
+            np.testing.assert_allclose(found[2:], expected[2:], rtol=1e-15 if metric == "poincare" else 0)
+
+
 @pytest.mark.parametrize("n", SIZES)
 def test_sizes(n):
     for source in WITHIN:

@@ -2,6 +2,7 @@
 
 import math
 
+import helpers
 import numpy as np
 import pytest
 import samplers
@@ -122,6 +123,8 @@ def test_zero_rows_have_a_distance_too():
 def test_same_for_threads_and_memory(rng):
     x, labels = rng.normal(size=(60, 8)).astype(np.float32), rng.integers(0, 5, 60)
     expected = mining.distance_weighted(x, labels=labels, k=3, seed=2)
+    for _, threads in helpers.engines():
+        samplers.assert_same(mining.distance_weighted(x, labels=labels, k=3, seed=2, num_threads=threads), expected)
     for threads, memory in ((1, 200_000), (2, 2 << 20), (5, None)):
         again = mining.distance_weighted(x, labels=labels, k=3, seed=2, num_threads=threads, max_memory=memory)
         samplers.assert_same(again, expected)

@@ -50,6 +50,13 @@ def test_data_that_break_filters(metric, dtype):
                     check(batch, pattern, kind=kind, margin=margin)
 
 
+@pytest.mark.parametrize("metric", shared.OTHER_METRICS)
+def test_bits_and_curved_spaces(metric):
+    for batch in shared.other_problems(metric):
+        for kind in oracle.KINDS:
+            check(batch, kind=kind, margin=batch.spread(0.3))
+
+
 @pytest.mark.parametrize("n", SIZES)
 def test_sizes(n):
     for source in WITHIN:
@@ -81,6 +88,23 @@ def test_formats_agree():
             shared.assert_pairs(found, mask, form, batch.positive)
             if form != "triplets":
                 np.testing.assert_array_equal(shared.as_mask(found, form, mask.shape), mask)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_positives_come_in_the_formats_that_go_out(form):
+    for m in (None, 40):
+        batch = make("clustered", "float32", "cosine", "mask", 33, m)
+        pairs = oracle.formatted(batch.given["positives"], form)
+        given = {"positives": mining.Coordinates(*pairs) if form == "coo" else pairs}
+        check(batch._replace(given=given), kind="margin")
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_many_panels_of_long_rows(metric):
+    batch = make("clustered", "float32", metric, "tuple", 200, 700, 400)
+    for kind in oracle.KINDS:
+        check(batch, kind=kind, margin=batch.spread(0.1))
+    check(batch, kind="margin", positive="mean")
 
 
 @pytest.mark.parametrize("layout", matrix_layouts())

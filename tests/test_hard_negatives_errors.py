@@ -15,6 +15,8 @@ REFUSED = [
     ({"positives": [[0], [1], [2]]}, "positives is a list of 3 lists for 2 rows of queries"),
     ({"positives": np.ones((2, 4), bool)}, r"pass a mask of shape \(2, 5\)"),
     ({"positives": mining.Coordinates(np.array([1, 0]), np.array([0, 1]))}, "coordinates whose rows are not ascending"),
+    ({"positives": np.zeros((3, 2), int)}, "positives is a ndarray of 3 lists for 2 rows of queries"),
+    ({"positives": np.array([[0, 5], [1, -1]])}, "positives names column 5 for row 0, but corpus has 5 rows"),
     ({"exclude": [[7], []]}, "exclude names column 7 for row 0, but corpus has 5 rows"),
     ({"k": 0}, "k must be at least 1, not 0"),
     ({"range": (3, 3)}, r"range=\(3, 3\) has no rank"),

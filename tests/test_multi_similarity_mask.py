@@ -58,6 +58,13 @@ def test_data_that_break_filters(metric, dtype):
                 check(batch, pattern, form, epsilon=epsilon)
 
 
+@pytest.mark.parametrize("metric", shared.OTHER_METRICS)
+def test_bits_and_curved_spaces(metric):
+    for batch in shared.other_problems(metric):
+        for epsilon in (0.0, batch.spread(0.2)):
+            check(batch, epsilon=epsilon)
+
+
 @pytest.mark.parametrize("n", SIZES)
 def test_sizes(n):
     for source in WITHIN:
@@ -75,6 +82,12 @@ def test_every_engine_gives_the_same_bits(metric):
             lambda batch=batch, options=options, **how: batch.call(mining.multi_similarity_mask, **options, **how)
         )
         compare(found, wanted(batch, **options))
+
+
+def test_many_panels_of_long_rows():
+    batch = make("clustered", "float32", "cosine", "tuple", 200, 700, 400)
+    for form in FORMATS:
+        check(batch, form=form, epsilon=0.01)
 
 
 def test_triplets_of_what_is_kept():

@@ -1,6 +1,7 @@
 """`mining.semihard_pool`: uniform samples of ranked pools, which end whatever a pool holds."""
 
 import fastpair
+import helpers
 import numpy as np
 import pytest
 import samplers
@@ -108,6 +109,24 @@ def test_same_for_threads_memory_and_cuts(sets, mode):
         samplers.assert_same(again, expected)
 
 
+@pytest.mark.parametrize("mode", ["hard", "semihard", "semieasy"])
+def test_same_bits_on_every_engine(sets, mode):
+    x, y, labels = sets
+    options = {"n_neg": 4, "mode": mode, "pool": 9, "labels": labels, "seed": 7}
+    expected = mining.semihard_pool(x, y, **options)
+    for _, threads in helpers.engines():
+        samplers.assert_same(mining.semihard_pool(x, y, num_threads=threads, **options), expected)
+
+
+def test_metrics_of_bits(rng):
+    x, y = rng.random((5, 70)) < 0.5, rng.random((30, 70)) < 0.5
+    packed = np.packbits(x, axis=1), np.packbits(y, axis=1)
+    expected = mining.semihard_pool(x, y, 3, mode="hard", metric="hamming")
+    samplers.assert_same(mining.semihard_pool(*packed, 3, mode="hard", metric="hamming"), expected)
+    distances = (x[:, np.newaxis] != y).sum(axis=2)
+    np.testing.assert_array_equal(expected.indices, np.argsort(distances, axis=1, kind="stable")[:, :3])
+
+
 @given(st.integers(0, 5), st.integers(1, 6), st.integers(0, 2**31))
 def test_small_sets(count, wanted, seed):
     x = np.arange(2 * count, dtype=np.float32).reshape(count, 2)
@@ -153,6 +172,8 @@ def test_errors(options, error, message):
         mining.semihard_pool(np.eye(3), **options)
     with pytest.raises(ValueError, match=r"nan|finite"):
         mining.semihard_pool([[np.nan, 1.0], [0.0, 1.0]], n_neg=1)
+    with pytest.raises(ValueError, match="y is nan or infinite in row 1"):
+        mining.semihard_pool(np.eye(2), [[0.0, 1.0], [np.inf, 1.0]], n_neg=1, mode="random")
     with pytest.raises(ValueError, match="pass y"):
         mining.semihard_pool([1.0, 2.0], n_neg=1)
     with pytest.raises(ValueError, match=r"single|two dimensions"):

@@ -73,7 +73,10 @@ def test_no_rule_is_the_plain_top(problem):
     x, y, scores, positives, metric, largest = problem
     expected = oracle.mine(scores, positives, K, largest=largest)
     assert_same(
-        mining.topk_negatives(x, y, positives=positives, k=K, metric=metric, filter={"abs_margin": -1e300}), expected
+        mining.topk_negatives(
+            x, y, positives=positives, k=K, metric=metric, filter={"abs_margin": -inf, "rel_margin": -inf}
+        ),
+        expected,
     )
 
 
@@ -107,10 +110,11 @@ def test_the_mask_of_a_filter(problem):
     x, y, scores, _, metric, _ = problem
     if metric != "cosine":
         return
-    mask = mining.false_negative_filter(scores, np.arange(N), abs_margin=0.1)
-    found = mining.topk_negatives(x, y, k=K, filter=mask)
-    expected = mining.topk_negatives(x, y, k=K, filter={"abs_margin": 0.1})
-    np.testing.assert_array_equal(found.indices, expected.indices)
+    for rules in ({"abs_margin": 0.1}, {"rel_margin": 0.2}, {"abs_margin": -0.1, "max_score": 0.3}):
+        mask = mining.false_negative_filter(scores, np.arange(N), **rules)
+        found = mining.topk_negatives(x, y, k=K, filter=mask)
+        expected = mining.topk_negatives(x, y, k=K, filter=rules)
+        np.testing.assert_array_equal(found.indices, expected.indices)
 
 
 @pytest.mark.parametrize("most", [1, 3], ids=["one positive", "several"])

@@ -59,6 +59,14 @@ def test_data_that_break_filters(metric, dtype):
             check(batch, pattern, kind=kind, margin=margin)
 
 
+@pytest.mark.parametrize("metric", shared.OTHER_METRICS)
+def test_bits_and_curved_spaces(metric):
+    for batch in shared.other_problems(metric):
+        for kind in KINDS:
+            check(batch, kind=kind, margin=batch.spread(0.3))
+            check(batch, kind=kind, margin=batch.spread(0.03), select="hardest")
+
+
 @pytest.mark.parametrize("n", SIZES)
 def test_sizes(n):
     for source in WITHIN:

@@ -7,6 +7,8 @@ The map:
   `reduce`, `late_interaction` and `sinkhorn`.
 * `fastpair.losses`: losses with gradients, of embeddings over all their pairs (`info_nce`, `clip`, `supcon`, `siglip`)
   and of scores over pairs and lists (`mann_whitney`, `ranknet`, `plackett_luce`, `soft_rank`), and many more.
+* `fastpair.mining`: which pairs to learn from: `hard_negatives`, `triplets`, `hard_mask`, samplers, filters of false
+  negatives, weights and synthetic negatives.
 * `fastpair.embeddings`: `pair_weights`.
 * `fastpair.show_config`, `fastpair.set_num_threads`, `fastpair.get_num_threads`: how it runs.
 * `fastpair.errors`: `UndefinedMetricWarning`.
@@ -16,7 +18,7 @@ is done by kernels in Rust (`fastpair._core`), which choose the best instruction
 imported; ``FASTPAIR_ISA`` and ``FASTPAIR_NUM_THREADS`` override the choice.
 """
 
-from fastpair import embeddings, errors, losses, metrics, similarity
+from fastpair import embeddings, errors, losses, metrics, mining, similarity
 from fastpair._config import __version__, get_num_threads, set_num_threads, show_config
 from fastpair.errors import UndefinedMetricWarning
 from fastpair.metrics import auc, gauc
@@ -34,6 +36,7 @@ __all__ = [
     "get_num_threads",
     "losses",
     "metrics",
+    "mining",
     "pairwise",
     "radius",
     "set_num_threads",

@@ -5,46 +5,61 @@ int64 codes, a number for each row and each column, so that no mask of n x m exi
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair import _core
+from fastpair._array import host_array
+from fastpair._embeddings import is_sparse
+from fastpair._pair_sets import packed_pairs, stride_of, unpacked
 
-__all__ = ["Roles", "full_mask", "parse_mask", "parse_roles", "same_codes"]
+__all__ = ["Mined", "Roles", "Rule", "full_mask", "parse_mask", "parse_roles", "same_codes"]
 
 _Array: TypeAlias = npt.NDArray[Any]
 _Ints: TypeAlias = npt.NDArray[np.int64]
 _Bools: TypeAlias = npt.NDArray[np.bool_]
+_Bytes: TypeAlias = npt.NDArray[np.uint8]
 _Codes: TypeAlias = tuple[_Ints, _Ints]
+Rule: TypeAlias = tuple[float, float] | tuple[str, float, float, bool, bool]
 
 NO_ROW, NO_COLUMN = -2, -1
 """Codes of rows and of columns that equal no other."""
+
+
+@runtime_checkable
+class Mined(Protocol):
+    """Something that chooses among the pairs inside of the kernel."""
+
+    def rule(self, metric: str) -> Rule:
+        """Return what the kernel goes by, where similarities are of this metric."""
 
 
 @dataclass(frozen=True)
 class Roles:
     """The roles of the pairs of n rows and m columns; `options` makes them those of the kernel.
 
-    `positives` is "diagonal", a column of each row (-1: none), a mask, or None where `labels` says it. Further columns
-    may follow: those of all rows, then those that each row has for itself. They are negatives, left out only by ids.
+    `positives` is "diagonal", a column of each row (-1: none), a mask, or None where `labels` says it. Masks are bools
+    or packed bits. Further columns may follow: those of all rows, then those that each row has for itself. They are
+    negatives, left out only by ids. With a `miner`, the kernel leaves out what it does not choose.
     """
 
     shape: tuple[int, int]
     positives: str | _Array | None = None
     labels: _Codes | None = None
     self_columns: _Ints | None = None
-    ignore: _Bools | None = None
+    ignore: _Array | None = None
     groups: _Codes | None = None
     ids: _Codes | None = None
     extra_ids: _Ints | None = None
+    miner: Rule | None = None
 
     @property
     def plain(self) -> bool:
         """Whether positives are the diagonal of a square and all other pairs are negatives."""
         square = self.shape[0] == self.shape[1]
-        others = (self.labels, self.self_columns, self.ignore, self.groups, self.ids)
+        others = (self.labels, self.self_columns, self.ignore, self.groups, self.ids, self.miner)
         return square and isinstance(self.positives, str) and all(other is None for other in others)
 
     def swapped(self) -> "Roles":
@@ -52,7 +67,7 @@ class Roles:
         rows, columns = self.shape
         positives, labels = self.positives, self.labels
         if isinstance(positives, np.ndarray) and positives.ndim == 2:
-            positives = positives.T
+            positives = _bools(positives, columns).T
         elif isinstance(positives, np.ndarray):
             labels = np.arange(columns), np.where(positives >= 0, positives, NO_COLUMN)
             positives = None
@@ -69,15 +84,16 @@ class Roles:
             positives,
             labels,
             own,
-            None if self.ignore is None else self.ignore.T,
+            None if self.ignore is None else _bools(self.ignore, columns).T,
             None if self.groups is None else (self.groups[1], self.groups[0]),
             None if self.ids is None else (self.ids[1], self.ids[0]),
+            miner=self.miner,
         )
 
     def positive_mask(self) -> _Bools:
         """Return which pairs are positive, shape (n, m)."""
         if isinstance(self.positives, np.ndarray) and self.positives.ndim == 2:
-            mask = self.positives.copy()
+            mask = _bools(self.positives, self.shape[1]).copy()
         elif self.labels is not None:
             mask = self.labels[0][:, np.newaxis] == self.labels[1]
         else:
@@ -93,6 +109,11 @@ class Roles:
 
     def negative_mask(self, positive: _Bools) -> _Bools:
         """Return which pairs are negative, shape (n, m), given which are positive."""
+        if self.miner is not None:
+            raise ValueError(
+                "neg_mask is a Miner, which works inside of the kernel, but these options need the pairs themselves; "
+                "pass what it finds: neg_mask=miner(x, y, ...)"
+            )
         mask = ~positive
         for out in (self._left_out(), self._own_mask(), self._same(self.ids)):
             if out is not None:
@@ -104,7 +125,7 @@ class Roles:
         width = self.shape[1] + extra + own
         options: dict[str, Any] = {"positives": self.positives, "self_columns": self.self_columns}
         if isinstance(self.positives, np.ndarray) and self.positives.ndim == 2:
-            options["positives"] = full_mask(self.positives, width)
+            options["positives"] = _widened(self.positives, self.shape[1], width)
         if self.labels is not None:
             options["x_labels"], options["y_labels"] = self.labels[0], _lengthened(self.labels[1], width)
         ignore = self.ignore
@@ -114,11 +135,20 @@ class Roles:
             else:
                 options["x_groups"], options["y_groups"] = self.groups
         if ignore is not None:
-            options["ignore"] = full_mask(ignore, width)
+            options["ignore"] = _widened(ignore, self.shape[1], width)
         if self.ids is not None:
             columns = self.ids[1] if self.extra_ids is None else np.concatenate([self.ids[1], self.extra_ids])
             options["x_ids"], options["y_ids"] = self.ids[0], _lengthened(columns, width)
+        if self.miner is not None:
+            options["miner"] = self.miner
         return options
+
+    def packed(self) -> tuple[_Bytes, _Bytes]:
+        """Return the packed bits of the positives and of the negatives."""
+        positives = np.empty((self.shape[0], stride_of(self.shape[1])), np.uint8)
+        negatives = np.empty_like(positives)
+        _core.pack_roles(self.shape, self.options(), (0, self.shape[0]), positives, negatives)
+        return positives, negatives
 
     def with_one_positive(self, rng: np.random.Generator) -> "Roles":
         """Keep a random positive of each row, and leave the others out."""
@@ -128,15 +158,16 @@ class Roles:
         others = positive
         rows = np.flatnonzero(kept >= 0)
         others[rows, kept[rows]] = False
-        out = others if self.ignore is None else others | self.ignore
+        out = others if self.ignore is None else others | _bools(self.ignore, self.shape[1])
         return replace(self, positives=kept.astype(np.int64), labels=None, ignore=out)
 
     def _left_out(self) -> _Bools | None:
         """Return which pairs are left out by a mask or by groups."""
+        ignore = None if self.ignore is None else _bools(self.ignore, self.shape[1])
         if self.groups is None:
-            return self.ignore
+            return ignore
         apart: _Bools = self.groups[0][:, np.newaxis] != self.groups[1]
-        return apart if self.ignore is None else apart | self.ignore
+        return apart if ignore is None else apart | ignore
 
     def _own_mask(self) -> _Bools | None:
         """Return which pairs are a row and itself."""
@@ -158,6 +189,18 @@ def full_mask(mask: _Bools, width: int) -> _Bools:
     return result
 
 
+def _bools(mask: _Array, columns: int) -> _Bools:
+    """Return a mask of bools or bits as bools."""
+    return mask if mask.dtype == np.bool_ else unpacked(mask, columns)
+
+
+def _widened(mask: _Array, columns: int, width: int) -> _Array:
+    """Return a mask of bools or bits for the kernel; columns that it lacks are False."""
+    if columns == width:
+        return np.ascontiguousarray(mask)
+    return full_mask(_bools(mask, columns), width)
+
+
 def _lengthened(codes: _Ints, width: int) -> _Ints:
     """Return codes for the kernel; columns that are lacking equal no row."""
     return np.concatenate([codes, np.full(width - len(codes), NO_COLUMN)]) if len(codes) < width else codes
@@ -166,14 +209,15 @@ def _lengthened(codes: _Ints, width: int) -> _Ints:
 def parse_roles(
     shape: tuple[int, int],
     within: bool,
-    positives: ArrayLike | None = None,
+    positives: Any = None,
     *,
     labels: Any = None,
-    ignore: ArrayLike | None = None,
-    neg_mask: ArrayLike | None = None,
+    ignore: Any = None,
+    neg_mask: Any = None,
     groups: Any = None,
     ids: Any = None,
     extra: int = 0,
+    metric: str = "cosine",
 ) -> Roles:
     """Check who is positive, negative and left out among the pairs; `extra` columns may have ids of their own."""
     rows, columns = shape
@@ -197,35 +241,53 @@ def parse_roles(
             )
         roles = replace(roles, positives="diagonal")
     if ignore is not None:
-        out = parse_mask(ignore, "ignore", shape)
-        clash = out & roles.positive_mask()
-        roles = replace(roles, ignore=out)
-        if labels is None and clash.any():
-            row, column = (int(index) for index in np.unravel_index(clash.argmax(), shape))
-            raise ValueError(f"ignore is True at row {row}, column {column}, which is positive; pass disjoint masks")
-    if neg_mask is not None:
-        out = ~parse_mask(neg_mask, "neg_mask", shape)
-        out &= ~roles.positive_mask()
-        roles = replace(roles, ignore=out if roles.ignore is None else out | roles.ignore)
+        roles = _with_ignored(roles, ignore, labels is None)
+    if isinstance(neg_mask, Mined):
+        roles = replace(roles, miner=neg_mask.rule(metric))
+    elif neg_mask is not None:
+        roles = _with_negatives(roles, neg_mask)
     if groups is not None:
         roles = replace(roles, groups=_two_codes(groups, "groups", rows, columns)[:2])
     return roles if ids is None else _with_ids(roles, ids, extra)
 
 
-def parse_mask(mask: ArrayLike, argument: str, shape: tuple[int, int]) -> _Bools:
-    """View a bool for each pair."""
+def _with_ignored(roles: Roles, ignore: Any, disjoint: bool) -> Roles:
+    """Leave out a set of pairs, none of which may be positive where sets must be disjoint."""
+    left_out = packed_pairs(ignore, "ignore", roles.shape)
+    if disjoint:
+        clash = left_out & roles.packed()[0]
+        if clash.any():
+            row = int(clash.any(axis=1).argmax())
+            column = int(unpacked(clash[row], roles.shape[1]).argmax())
+            raise ValueError(f"ignore is True at row {row}, column {column}, which is positive; pass disjoint masks")
+    return replace(roles, ignore=left_out)
+
+
+def _with_negatives(roles: Roles, neg_mask: Any) -> Roles:
+    """Leave out all pairs that are neither positive nor in a set."""
+    chosen = packed_pairs(neg_mask, "neg_mask", roles.shape)
+    left_out = ~(chosen | roles.packed()[0])
+    return replace(roles, ignore=left_out if roles.ignore is None else left_out | roles.ignore)
+
+
+def parse_mask(mask: Any, argument: str, shape: tuple[int, int]) -> _Bools:
+    """Return a bool for each pair of a set in any format."""
+    if isinstance(mask, tuple) or is_sparse(mask):
+        return unpacked(packed_pairs(mask, argument, shape), shape[1])
     array = host_array(mask, argument)
-    if array.dtype != np.bool_ or array.shape != shape:
-        raise ValueError(
-            f"{argument} has shape {array.shape} and dtype {array.dtype}; pass a bool for each pair, shape {shape}"
-        )
-    return array
+    if array.dtype == np.bool_ and array.shape == shape:
+        return array
+    return unpacked(packed_pairs(array, argument, shape), shape[1])
 
 
-def _parse_positives(positives: ArrayLike, rows: int, columns: int) -> _Array:
+def _parse_positives(positives: Any, rows: int, columns: int) -> _Array:
+    if isinstance(positives, tuple) or is_sparse(positives):
+        return packed_pairs(positives, "positives", (rows, columns))
     array = host_array(positives, "positives")
     if array.dtype == np.bool_ and array.shape == (rows, columns):
         return array
+    if array.dtype == np.uint8 and array.ndim == 2:
+        return packed_pairs(array, "positives", (rows, columns))
     if array.size == 0 and array.shape == (rows,):
         return np.zeros(0, np.int64)
     if array.dtype.kind not in "iu" or array.shape != (rows,):

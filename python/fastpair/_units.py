@@ -12,7 +12,7 @@ _Array: TypeAlias = npt.NDArray[Any]
 
 def unit_rows(rows: _Array, dtype: npt.DTypeLike = np.float64) -> tuple[_Array, _Array]:
     """Return rows (of the last axis) of norm 1 and their norms, which keep that axis; zero rows stay."""
-    units = rows.astype(dtype)
+    units = rows.astype(dtype, order="C")
     largest = np.abs(units).max(axis=-1, initial=0.0, keepdims=True)
     np.divide(units, largest, out=units, where=largest > 0)  # so that no square leaves the range
     norms = np.sqrt(np.einsum("...j,...j->...", units, units))[..., np.newaxis]

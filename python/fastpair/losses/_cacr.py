@@ -8,10 +8,11 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, numbers
+from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_choice, check_number, in_dtype_of
 from fastpair.losses._embedding import parse_pairs, parse_rows_reduction
 from fastpair.losses._lists import ReductionName
-from fastpair.losses._tiles import TileFunction, away_from_units, factors_of, stream, unit_rows
+from fastpair.losses._tiles import TileFunction, factors_of, stream
 
 __all__ = ["CacrGrads", "cacr"]
 

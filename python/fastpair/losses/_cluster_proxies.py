@@ -7,13 +7,14 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, embeddings, same_width
+from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_number, in_dtype_of
 from fastpair.losses._adjacency import Edges, parse_adjacency
 from fastpair.losses._embedding import SimilarityMetric, parse_pairs
 from fastpair.losses._info_nce import info_nce
 from fastpair.losses._lists import Lists
 from fastpair.losses._similarity_kl import log_shares
-from fastpair.losses._tiles import add_rows, away_from_units, stream, unit_rows
+from fastpair.losses._tiles import add_rows, stream
 
 __all__ = ["ClusterProxyGrads", "QueueCenterGrads", "cluster_proxy_contrast", "queue_center_nce"]
 

@@ -7,10 +7,11 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, embeddings, numbers, same_width
+from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_choice, check_number, in_dtype_of
 from fastpair.losses._embedding import parse_rows_reduction
 from fastpair.losses._lists import ReductionName
-from fastpair.losses._tiles import away_from_units, factors_of, unit_rows
+from fastpair.losses._tiles import factors_of
 
 __all__ = [
     "PairMseGrads",

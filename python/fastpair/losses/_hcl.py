@@ -30,7 +30,8 @@ def hcl(
     *,
     similarities: ArrayLike | None = None,
     metric: SimilarityMetric = "cosine",
-    ignore: ArrayLike | None = None,
+    ignore: Any = None,
+    neg_mask: Any = None,
     ids: Any = None,
     groups: Any = None,
     detach_weights: bool = False,
@@ -63,8 +64,11 @@ def hcl(
         Similarities in place of x and y, larger for closer.
     metric : {"cosine", "dot", "sqeuclidean", "euclidean"}
         What a similarity is. That of a distance is minus the distance.
-    ignore : array_like of bool, shape (n, m), optional
-        Pairs that are neither positive nor negative.
+    ignore : array_like or tuple, optional
+        Pairs that are neither positive nor negative: bool of shape (n, m), or any format of pairs of `fastpair.mining`.
+    neg_mask : array_like, tuple or Miner, optional
+        Which pairs may be negatives, in any format of pairs: others that are not positive are ignored. A
+        `fastpair.mining.Miner` finds them inside of the loss.
     ids : array_like, shape (m,), or tuple of two, optional
         Identities of the columns: duplicates of the positive of a row are ignored. A tuple has those of rows and those
         of columns.
@@ -137,7 +141,16 @@ def hcl(
     """
     pairs = parse_pairs(x, y, similarities, metric, num_threads, max_memory)
     rows = pairs.shape[0]
-    roles = parse_roles(pairs.shape, pairs.within, positives, ignore=ignore, groups=groups, ids=ids)
+    roles = parse_roles(
+        pairs.shape,
+        pairs.within,
+        positives,
+        ignore=ignore,
+        neg_mask=neg_mask,
+        groups=groups,
+        ids=ids,
+        metric=pairs.metric,
+    )
     if getattr(roles.positives, "ndim", 1) != 1:
         raise ValueError("positives is a mask, but hcl has one positive in each row; pass its column")
     share = check_number(tau_plus, "tau_plus", least=0)

@@ -59,8 +59,8 @@ def info_nce(
     extra_negatives: ArrayLike | None = None,
     extra_similarities: ArrayLike | None = None,
     paired_negatives: ArrayLike | None = None,
-    ignore: ArrayLike | None = None,
-    neg_mask: ArrayLike | None = None,
+    ignore: Any = None,
+    neg_mask: Any = None,
     ids: Any = None,
     groups: Any = None,
     neg_weights: ArrayLike | None = None,
@@ -97,8 +97,9 @@ def info_nce(
         Embeddings of the columns; by default x itself, each row without itself. With p slots for each row, see
         `multi_positive`.
     positives : array_like, shape (n,) or (n, m), optional
-        The positive of each row: its column as an integer (-1: the row has none), or a bool mask of one or several. By
-        default the diagonal. Floats of shape (n,) are similarities that replace those of the diagonal.
+        The positive of each row: its column as an integer (-1: the row has none), or a mask of one or several: bool, or
+        any format of pairs of `fastpair.mining`. By default the diagonal. Floats of shape (n,) are similarities that
+        replace those of the diagonal.
     temperature : float or array_like, shape (n,) or (n, m)
         What similarities are divided by, positive: one number, one for each row, or one for each pair, then with
         columns also for extra negatives, paired negatives and extra similarities, in this order.
@@ -116,10 +117,11 @@ def info_nce(
         Similarities of further negatives of each row.
     paired_negatives : array_like, shape (n, k, d), optional
         Embeddings that are negatives of one row each.
-    ignore : array_like of bool, shape (n, m), optional
-        Pairs that are neither positive nor negative.
-    neg_mask : array_like of bool, shape (n, m), optional
-        Which pairs may be negatives: other pairs that are not positive are ignored.
+    ignore : array_like or tuple, optional
+        Pairs that are neither positive nor negative: bool of shape (n, m), or any format of pairs of `fastpair.mining`.
+    neg_mask : array_like, tuple or Miner, optional
+        Which pairs may be negatives, in any format of pairs: others that are not positive are ignored. A
+        `fastpair.mining.Miner` finds them inside of the loss.
     ids : array_like, shape (m,), or tuple of two, optional
         Identities of the columns: duplicates of the positive of a row are ignored. A tuple has those of rows and those
         of columns (which extra negatives may follow).

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
-from fastpair._embeddings import check_flag, embeddings, numbers
+from fastpair._embeddings import check_flag, embeddings, is_sparse, numbers
 from fastpair._random import generator
 from fastpair._roles import Roles, parse_roles
 from fastpair._validate import check_not_negative
@@ -56,8 +56,8 @@ def parse_form(
     extra_negatives: ArrayLike | None,
     extra_similarities: ArrayLike | None,
     paired_negatives: ArrayLike | None,
-    ignore: ArrayLike | None,
-    neg_mask: ArrayLike | None,
+    ignore: Any,
+    neg_mask: Any,
     ids: Any,
     groups: Any,
     neg_weights: ArrayLike | None,
@@ -90,6 +90,7 @@ def parse_form(
         groups=groups,
         ids=ids,
         extra=0 if extra is None else len(extra),
+        metric=pairs.metric,
     )
     if rng is not None:
         roles = _sampled(roles, rng)
@@ -170,9 +171,9 @@ def evaluate_slots(
     return result, form
 
 
-def _replaced(positives: ArrayLike | None) -> _Array | None:
+def _replaced(positives: Any) -> _Array | None:
     """Return positives if they are similarities."""
-    if positives is None:
+    if positives is None or isinstance(positives, tuple) or is_sparse(positives):
         return None
     array = host_array(positives, "positives")
     is_float = array.dtype.kind == "f" or array.dtype.name == "bfloat16"

@@ -7,11 +7,11 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, embeddings, numbers, same_width
+from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_number, in_dtype_of
 from fastpair.losses._embedding import WeightNorm
 from fastpair.losses._info_nce import info_nce
 from fastpair.losses._lists import OnEmpty, ReductionName
-from fastpair.losses._tiles import away_from_units, unit_rows
 
 __all__ = ["M2MixGrads", "m2mix"]
 

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_count, check_flag, numbers
+from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_not_negative, in_dtype_of
-from fastpair.losses._own_columns import unit_gradient, unit_rows
 
 __all__ = ["matryoshka"]
 
@@ -163,5 +163,5 @@ class Prefix:
             return None
         result = np.zeros(self.shape)
         own = gradient.astype(np.float64)
-        result[..., : self.width] = own if self.units is None else unit_gradient(own, self.units, self.norms)
+        result[..., : self.width] = own if self.units is None else away_from_units(own, self.units, self.norms)
         return result

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag
 from fastpair._roles import parse_mask, parse_roles
+from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_choice, check_number, in_dtype_of
 from fastpair.losses._embedding import (
     Outcome,
@@ -20,7 +21,6 @@ from fastpair.losses._embedding import (
     parse_rows_reduction,
 )
 from fastpair.losses._lists import OnEmpty, ReductionName
-from fastpair.losses._own_columns import unit_gradient, unit_rows
 from fastpair.losses._softmax_form import Form, evaluate_symmetric
 from fastpair.losses._views import ViewGrads, other_view, parse_views, split_views, stack_views, view_origins
 
@@ -340,7 +340,7 @@ def _weighted(
         return value
     if metric == "cosine":
         totals = [
-            unit_gradient(total, view.astype(np.float64), norm)
+            away_from_units(total, view.astype(np.float64), norm)
             for total, view, norm in zip(totals, views, norms, strict=True)
         ]
     return value, ViewGrads(in_dtype_of(totals[0], first), in_dtype_of(totals[1], second), slope)

@@ -12,35 +12,18 @@ import numpy.typing as npt
 
 from fastpair import _core
 from fastpair._embeddings import is_narrow
+from fastpair._units import away_from_units, unit_rows
 from fastpair.losses._embedding import Pairs
 from fastpair.similarity._composed import Options
 from fastpair.similarity._gradient import pairwise_gradient
 
-__all__ = ["dense_gradient", "dense_similarities", "own_gradient", "own_similarities", "unit_gradient", "unit_rows"]
+__all__ = ["dense_gradient", "dense_similarities", "own_gradient", "own_similarities"]
 
 _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
 
 MOST_NUMBERS = 1 << 20
 """Numbers of candidates that are handled at a time."""
-
-
-def unit_rows(array: _Array) -> tuple[_Floats, _Floats]:
-    """Return rows (of the last axis) of norm 1 in float64 and their norms; zero rows stay."""
-    rows = array.astype(np.float64, order="C")
-    largest = np.abs(rows).max(axis=-1, initial=0.0, keepdims=True)
-    np.divide(rows, largest, out=rows, where=largest > 0)  # so that no square leaves the range
-    norms = np.sqrt(np.einsum("...j,...j->...", rows, rows))[..., np.newaxis]
-    np.divide(rows, norms, out=rows, where=norms > 0)
-    return rows, norms * largest
-
-
-def unit_gradient(gradient: _Array, units: _Floats, norms: _Floats) -> _Floats:
-    """Return the gradient of the rows from that of the rows of norm 1; 0 for zero rows."""
-    along = np.einsum("...j,...j->...", gradient, units)[..., np.newaxis]
-    tangent = gradient - along * units
-    result: _Floats = np.divide(tangent, norms, out=np.zeros(tangent.shape), where=norms > 0)
-    return result
 
 
 def own_similarities(x: _Array, others: _Array, metric: str) -> _Array:
@@ -69,8 +52,8 @@ def own_gradient(x: _Array, others: _Array, metric: str, weights: _Array) -> tup
         if metric == "cosine":
             (left, left_norms), (right, right_norms) = unit_rows(left), unit_rows(right)
             of_left = np.matmul(slope.swapaxes(1, 2), right)
-            left_gradient[part] = unit_gradient(of_left, left, left_norms)[:, 0]
-            right_gradient[part] = unit_gradient(slope * left, right, right_norms)
+            left_gradient[part] = away_from_units(of_left, left, left_norms)[:, 0]
+            right_gradient[part] = away_from_units(slope * left, right, right_norms)
         elif metric == "dot":
             left_gradient[part] = np.matmul(slope.swapaxes(1, 2), right)[:, 0]
             right_gradient[part] = slope * left

@@ -258,8 +258,10 @@ def _counts(roles: Roles) -> tuple[int, int]:
             most = max(int(left.max(initial=-1)), int(right.max(initial=-1))) + 1
             positive = int(np.bincount(left, minlength=most) @ np.bincount(right, minlength=most))
         elif isinstance(roles.positives, np.ndarray):
-            chosen = roles.positives if roles.positives.ndim == 2 else roles.positives >= 0
-            positive = int(np.count_nonzero(chosen))
+            if roles.positives.ndim == 2:
+                positive = int(np.count_nonzero(roles.positive_mask()))
+            else:
+                positive = int(np.count_nonzero(roles.positives >= 0))
         else:
             positive = rows
         return positive, rows * columns - positive

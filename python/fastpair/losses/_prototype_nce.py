@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import embeddings, numbers
+from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_number
 from fastpair.losses._embedding import (
     Pairs,
@@ -23,7 +24,6 @@ from fastpair.losses._embedding import (
     temperature_gradient,
 )
 from fastpair.losses._lists import OnEmpty, ReductionName
-from fastpair.losses._own_columns import unit_gradient, unit_rows
 from fastpair.losses._soft_targets import parse_targets
 from fastpair.similarity import pairwise
 
@@ -277,5 +277,5 @@ def _with_concentration(pairs: Pairs, phi: _Array, options: dict[str, Any], how:
     slope = np.einsum("ij,ij->i", of_y, columns) * -(scale**2)
     of_y *= scale[:, np.newaxis]
     if pairs.metric == "cosine":
-        of_x, of_y = unit_gradient(of_x, rows, norms[0]), unit_gradient(of_y, columns, norms[1])
+        of_x, of_y = away_from_units(of_x, rows, norms[0]), away_from_units(of_y, columns, norms[1])
     return outcome.value, PrototypeGrads(cast(of_x, pairs.x), cast(of_y, pairs.y), None, cast(slope, phi), None)

@@ -8,11 +8,12 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import check_flag, embeddings, same_width
+from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_number, in_dtype_of
 from fastpair.losses._embedding import WeightNorm, parse_rows_reduction
 from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._similarity_kl import log_shares
-from fastpair.losses._tiles import away_from_units, factors_of, unit_rows
+from fastpair.losses._tiles import factors_of
 
 __all__ = [
     "PrototypeCompensatedGrads",

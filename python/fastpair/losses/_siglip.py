@@ -48,7 +48,8 @@ def siglip(
     similarities: ArrayLike | None = None,
     metric: SimilarityMetric = "cosine",
     labels: Any = None,
-    ignore: ArrayLike | None = None,
+    ignore: Any = None,
+    neg_mask: Any = None,
     ids: Any = None,
     groups: Any = None,
     weights: ArrayLike | None = None,
@@ -69,8 +70,8 @@ def siglip(
     y : array_like, shape (m, d), optional
         Embeddings of the columns; by default x itself, each row without itself.
     positives : array_like, shape (n,) or (n, m), optional
-        The positive of each row: its column as an integer (-1: the row has none), or a bool mask of one or several. By
-        default the diagonal.
+        The positive of each row: its column as an integer (-1: the row has none), or a mask of one or several: bool, or
+        any format of pairs of `fastpair.mining`. By default the diagonal.
     scale : float
         What similarities are multiplied by, positive: one over a temperature.
     bias : float
@@ -81,8 +82,11 @@ def siglip(
         What a similarity is. That of a distance is minus the distance.
     labels : array_like, shape (n,), or tuple of two, optional
         In place of `positives`: equal labels are positive. A tuple has those of rows and those of columns.
-    ignore : array_like of bool, shape (n, m), optional
-        Pairs that are neither positive nor negative.
+    ignore : array_like or tuple, optional
+        Pairs that are neither positive nor negative: bool of shape (n, m), or any format of pairs of `fastpair.mining`.
+    neg_mask : array_like, tuple or Miner, optional
+        Which pairs may be negatives, in any format of pairs: others that are not positive are ignored. A
+        `fastpair.mining.Miner` finds them inside of the loss.
     ids : array_like, shape (m,), or tuple of two, optional
         Identities of the columns: duplicates of the positive of a row are ignored. A tuple has those of rows and those
         of columns.
@@ -148,7 +152,17 @@ def siglip(
     np.float64(2.172496)
     """
     pairs = parse_pairs(x, y, similarities, metric, num_threads, max_memory)
-    roles = parse_roles(pairs.shape, pairs.within, positives, labels=labels, ignore=ignore, groups=groups, ids=ids)
+    roles = parse_roles(
+        pairs.shape,
+        pairs.within,
+        positives,
+        labels=labels,
+        ignore=ignore,
+        neg_mask=neg_mask,
+        groups=groups,
+        ids=ids,
+        metric=pairs.metric,
+    )
     options = {
         **roles.options(),
         "scale": check_number(scale, "scale", least=0),

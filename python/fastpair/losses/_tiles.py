@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair import _core
+from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import in_dtype_of
 from fastpair.losses._embedding import Pairs, RowsReduction, cast
 
@@ -20,13 +21,11 @@ __all__ = [
     "TileFunction",
     "TileSums",
     "add_rows",
-    "away_from_units",
     "factors_of",
     "panels",
     "reduce_tiles",
     "scores_of",
     "stream",
-    "unit_rows",
 ]
 
 _Array: TypeAlias = npt.NDArray[Any]
@@ -187,25 +186,6 @@ class _Product:
         if self.metric in DISTANCES:
             return np.asarray((rows[part] - self.centre).astype(self.dtype, copy=False))
         return rows[part].astype(self.dtype, copy=False)
-
-
-def unit_rows(rows: _Array, dtype: npt.DTypeLike = np.float64) -> tuple[_Array, _Array]:
-    """Return rows (of the last axis) of norm 1 and their norms, which keep that axis; zero rows stay."""
-    units = rows.astype(dtype)
-    largest = np.abs(units).max(axis=-1, initial=0.0, keepdims=True)
-    np.divide(units, largest, out=units, where=largest > 0)  # so that no square leaves the range
-    norms = np.sqrt(np.einsum("...j,...j->...", units, units))[..., np.newaxis]
-    np.divide(units, norms, out=units, where=norms > 0)
-    with np.errstate(over="ignore"):
-        return units, norms * largest
-
-
-def away_from_units(gradient: _Array, units: _Array, norms: _Array) -> _Array:
-    """Turn a gradient with respect to unit rows into that with respect to the rows: 0 for zero rows."""
-    along = np.einsum("...j,...j->...", gradient, units)[..., np.newaxis]
-    tangent = gradient - along * units
-    with np.errstate(over="ignore"):
-        return np.asarray(np.divide(tangent, norms, out=np.zeros_like(tangent), where=norms > 0))
 
 
 def add_rows(total: _Floats, places: _Ints, rows: _Floats) -> None:

@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from fastpair._array import ArrayLike
 from fastpair._embeddings import check_flag, embeddings, numbers
+from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_not_negative, check_number, in_dtype_of
 from fastpair.losses._embedding import parse_pairs
-from fastpair.losses._tiles import away_from_units, stream, unit_rows
+from fastpair.losses._tiles import stream
 
 __all__ = ["BaseDecorrelationGrads", "VocoGrads", "base_decorrelation", "voco"]
 

@@ -25,9 +25,12 @@ from fastpair.mining._geodesic_mix import GeodesicGrads, GeodesicMix, geodesic_m
 from fastpair.mining._gradient_perturb import gradient_perturb
 from fastpair.mining._hard_mask import hard_mask
 from fastpair.mining._hard_negatives import HardNegatives, hard_negatives
+from fastpair.mining._ipw_sample import ipw_sample
 from fastpair.mining._iqr_filter import IqrFilter, iqr_filter
 from fastpair.mining._knn_label_noise import LabelNoise, knn_label_noise
+from fastpair.mining._least_used_negatives import LeastUsedNegatives, least_used_negatives
 from fastpair.mining._loss_weights import ResampledPositives, loss_weights, resample_by_loss
+from fastpair.mining._miner import Miner
 from fastpair.mining._mix_hard_negatives import MixedNegatives, mix_hard_negatives
 from fastpair.mining._mix_pairs import MixedPairs, mix_pairs
 from fastpair.mining._multi_similarity_mask import MinedPairs, multi_similarity_mask
@@ -70,7 +73,9 @@ __all__ = [
     "InterpolatedNegatives",
     "IqrFilter",
     "LabelNoise",
+    "LeastUsedNegatives",
     "MinedPairs",
+    "Miner",
     "MiningReport",
     "MixedNegatives",
     "MixedPairs",
@@ -105,8 +110,10 @@ __all__ = [
     "hard_negatives",
     "interpolate_negatives",
     "iou_assign",
+    "ipw_sample",
     "iqr_filter",
     "knn_label_noise",
+    "least_used_negatives",
     "loss_weights",
     "mix_hard_negatives",
     "mix_pairs",

@@ -11,7 +11,7 @@ from fastpair._progress import Progress, Report
 from fastpair._random import Seed, generator
 from fastpair._roles import same_codes
 from fastpair._units import finite_units
-from fastpair._validate import check_num_threads
+from fastpair._validate import Resources, parse_resources
 from fastpair.similarity._pairwise import pairwise
 
 __all__ = ["ClusterBatches", "cluster_batches"]
@@ -44,6 +44,7 @@ def cluster_batches(
     max_iter: SupportsIndex = 20,
     seed: Seed = None,
     num_threads: SupportsIndex | None = None,
+    max_memory: SupportsIndex | None = None,
     progress: bool | Report = False,
 ) -> ClusterBatches:
     r"""Group items into batches that are unions of random clusters of near items.
@@ -65,6 +66,8 @@ def cluster_batches(
         Where the draws begin; None takes fresh ones.
     num_threads : int, optional
         The most threads for similarities; by default `fastpair.get_num_threads`.
+    max_memory : int, optional
+        The most bytes of scratch for similarities; by default 64 MiB, or what one thread needs. It changes no result.
     progress : bool or callable
         True shows a bar; a function is called as ``progress(done, total)``, in items times levels of splits.
 
@@ -103,7 +106,7 @@ def cluster_batches(
 
     Similarities are evaluated exactly in float64, and sums in a fixed order, so clusters have the same bits for every
     number of threads and instruction set. Cost: O(n d log C) for each improvement. Peak extra memory: two copies of x
-    in float32 (float64 if x needs it).
+    in float32 (float64 if x needs it), and `max_memory`.
 
     References
     ----------
@@ -121,7 +124,7 @@ def cluster_batches(
     [array([4, 6, 0, 2]), array([5, 7, 1, 3])]
     """
     size, most = check_count(batch_size, "batch_size", 1), check_count(cluster_size, "cluster_size", 1)
-    rounds, threads = check_count(max_iter, "max_iter", 1), check_num_threads(num_threads)
+    rounds, resources = check_count(max_iter, "max_iter", 1), parse_resources(num_threads, max_memory)
     if (x is None) == (clusters is None):
         state = "neither is" if x is None else "both are"
         raise ValueError(f"x or clusters is needed, but {state} given; pass embeddings, or a cluster for each item")
@@ -133,7 +136,7 @@ def cluster_batches(
     assert x is not None
     rows = embeddings(x, "x", "cosine")
     units = finite_units(rows, "x", np.float32 if is_narrow(rows) else np.float64)[0]
-    return _united(_clustered(units, most, rounds, rng, threads, progress), size, rng)
+    return _united(_clustered(units, most, rounds, rng, resources, progress), size, rng)
 
 
 def _codes(clusters: ArrayLike) -> _Ints:
@@ -144,7 +147,7 @@ def _codes(clusters: ArrayLike) -> _Ints:
 
 
 def _clustered(
-    units: _Array, most: int, rounds: int, rng: np.random.Generator, threads: int | None, progress: bool | Report
+    units: _Array, most: int, rounds: int, rng: np.random.Generator, resources: Resources, progress: bool | Report
 ) -> _Ints:
     """Return the cluster of each row, by splits in two."""
     count = len(units)
@@ -162,7 +165,7 @@ def _clustered(
                 continue
             middle = (first + last) // 2
             watcher.part(len(items))
-            left = _split(units, items, int(borders[middle] - borders[first]), rounds, rng, threads)
+            left = _split(units, items, int(borders[middle] - borders[first]), rounds, rng, resources)
             watcher.end_part()
             # The left side next, so that the order of draws and of clusters is the same.
             waiting += [(items[~left], middle, last), (items[left], first, middle)]
@@ -170,7 +173,7 @@ def _clustered(
 
 
 def _split(
-    units: _Array, items: _Ints, size: int, rounds: int, rng: np.random.Generator, threads: int | None
+    units: _Array, items: _Ints, size: int, rounds: int, rng: np.random.Generator, resources: Resources
 ) -> npt.NDArray[np.bool_]:
     """Return which items are on the first side, which gets `size` of them."""
     rows = units if len(items) == len(units) else units[items]
@@ -179,7 +182,7 @@ def _split(
     left = np.zeros(len(items), np.bool_)
     scores = np.empty((len(items), 1))
     for _ in range(rounds):
-        pairwise(rows, direction[np.newaxis], "dot", exact=True, num_threads=threads, out=scores)
+        pairwise(rows, direction[np.newaxis], "dot", exact=True, out=scores, **resources._asdict())
         now = np.zeros(len(items), np.bool_)
         now[np.argsort(-scores[:, 0], kind="stable")[:size]] = True
         if (now == left).all():

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from fastpair._array import ArrayLike, host_array
 from fastpair._embeddings import check_count, check_flag
 from fastpair._random import Seed
-from fastpair._validate import check_choice, parse_resources
-from fastpair.mining._formats import FORMATS, CompressedRows, Coordinates, index_dtype
+from fastpair._validate import parse_resources
+from fastpair.mining._formats import CompressedRows, Coordinates, check_format, index_dtype
 from fastpair.mining._nearest import with_own
 from fastpair.mining._samples import Candidates, SampledNegatives, chunks, drawn, parse_known, parse_sides
 from fastpair.mining._streams import Streams
@@ -20,6 +20,7 @@ _Array: TypeAlias = npt.NDArray[Any]
 _Ints: TypeAlias = npt.NDArray[np.int64]
 
 MaskFormat: TypeAlias = Literal["mask", "bits", "csr", "coo"]
+FORMATS = ("mask", "bits", "csr", "coo")
 MOST_CELLS = 1 << 22
 """Pairs that are packed into bits at a time."""
 
@@ -77,7 +78,7 @@ def same_cluster_mask(clusters: ArrayLike, *, format: MaskFormat = "mask") -> An
     >>> mining.same_cluster_mask([0, 0, 1, 0], format="csr")
     CompressedRows(indptr=array([0, 2, 4, 4, 6]), indices=array([1, 3, 0, 3, 0, 1], dtype=int32))
     """
-    check_choice(format, "format", FORMATS)
+    check_format(format, FORMATS)
     codes = _stage_codes(clusters)
     count = len(codes)
     if format == "mask":

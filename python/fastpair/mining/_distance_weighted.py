@@ -101,8 +101,8 @@ def distance_weighted(
     :math:`2^{-53}`: opposite vectors weigh much for d > 3, but finitely. Rows of zeros have the cosine 0. A row all of
     whose negatives are beyond `nonzero_cutoff` gets none.
 
-    Cost: O(n m d) for exact cosines and n m random numbers. Peak extra memory: `max_memory`, of which a row needs
-    64 m bytes.
+    Cost: O(n m d) for exact cosines and n m random numbers. Peak extra memory: `max_memory`, which needs room
+    for 144 m bytes of a row at least.
 
     References
     ----------

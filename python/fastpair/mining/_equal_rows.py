@@ -106,7 +106,5 @@ def _mixed(words: _Words, places: _Words) -> _Words:
 def _equal(matrix: Any, left: _Ints, right: _Ints) -> npt.NDArray[np.bool_]:
     """Compare rows, value by value."""
     if hasattr(matrix, "indptr"):
-        differing: _Ints = np.asarray((matrix[left] != matrix[right]).sum(axis=1)).ravel()
-        return differing == 0
-    same = np.asarray(matrix[left]) == np.asarray(matrix[right])
-    return np.asarray(same.all(axis=1), np.bool_)
+        return np.asarray((matrix[left] != matrix[right]).sum(axis=1) == 0).ravel()
+    return np.asarray((np.asarray(matrix[left]) == np.asarray(matrix[right])).all(axis=1))

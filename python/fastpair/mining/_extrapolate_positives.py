@@ -110,7 +110,7 @@ def extrapolate_positives(
     return ExtrapolatedPositives(
         in_dtype_of(normalized(apart_q, unit), q_given),
         in_dtype_of(normalized(apart_k, unit), k_given),
-        _as_given(factor),
+        _as_given(factor, each),
     )
 
 
@@ -185,7 +185,9 @@ def interpolate_negatives(
     share = parse_shares(shares, "shares", _shape(rows), each, both, rng)
     order = rng.permutation(len(rows)) if permutation is None else _parse_permutation(permutation, len(rows))
     mixed = share * rows + (1 - share) * rows[order]
-    return InterpolatedNegatives(in_dtype_of(normalized(mixed, unit), given), order.astype(np.int64), _as_given(share))
+    return InterpolatedNegatives(
+        in_dtype_of(normalized(mixed, unit), given), order.astype(np.int64), _as_given(share, each)
+    )
 
 
 def _parse_permutation(permutation: ArrayLike, count: int) -> _Array:
@@ -203,6 +205,6 @@ def _shape(rows: _Floats) -> tuple[int, int]:
     return rows.shape[0], rows.shape[1]
 
 
-def _as_given(shares: _Floats) -> _Floats:
+def _as_given(shares: _Floats, per_dimension: bool) -> _Floats:
     """Return one number for each row without a second dimension."""
-    return shares[:, 0] if shares.shape[1] == 1 else shares
+    return shares[:, 0] if shares.shape[1] == 1 and not per_dimension else shares

@@ -15,7 +15,7 @@ from fastpair.mining._equal_rows import first_equal_rows
 from fastpair.mining._positives import parse_lists, parse_positives, renamed, union
 from fastpair.mining._report import MiningReport, count_dropped, report_of
 from fastpair.mining._rules import Range, TeacherLike, parse_margins, parse_plan, parse_teacher
-from fastpair.mining._search import Miner
+from fastpair.mining._search import CorpusMiner
 from fastpair.mining._sources import Embeddings
 from fastpair.similarity._admission import Exclude, parse_admission
 
@@ -101,9 +101,11 @@ def hard_negatives(
     max_score : float or array_like, shape (n,), optional
         Pairs with a higher score are no negatives.
     abs_margin : float, optional
-        A negative is at least so much farther than the positive. It may be negative.
+        A negative is at least so much farther than the positive. A negative number lets it be closer by so much; -inf
+        switches the rule off.
     rel_margin : float, optional
-        A negative is farther than the positive at least by this share of the absolute value of the positive's score.
+        A negative is farther than the positive at least by this share of the absolute value of the positive's score;
+        signs and -inf as for `abs_margin`.
     positive : {"min", "mean", "max", "own"}
         Which positive margins refer to: the least close of a query, the mean of their scores, the closest; or each by
         itself: then the result has one row for each (query, positive), query by query, in the order given.
@@ -125,8 +127,8 @@ def hard_negatives(
     seed : int, numpy.random.Generator or None
         Where the draws begin; None takes fresh ones.
     fallback : {"short", "relax"}
-        What happens to a row with fewer than k: it stays short, or the closest rows that only a limit or a margin
-        forbids are appended.
+        What happens to a row with fewer than k: it stays short, or the closest rows (of the candidates, with a
+        teacher) that only a limit or a margin forbids are appended.
     duplicates : {"keep", "drop"}
         "drop" takes no row that is equal to a positive of the query, and of equal rows only the first of the corpus.
     num_threads : int, optional
@@ -254,15 +256,13 @@ def hard_negatives(
         admission = replace(admission, exclude=excluded)
         if duplicates == "drop":
             first = first_equal_rows(source.y, resources)
-            copies = (given.starts, first[given.columns])
-            admission = replace(
-                admission,
-                exclude=union(copies, excluded, columns),
-                mask=first == np.arange(columns),
-            )
+            leading = first == np.arange(columns)
+            if not leading.all():
+                copies = (given.starts, first[given.columns])
+                admission = replace(admission, exclude=union(copies, excluded, columns), mask=leading)
         times = np.diff(given.starts) if positive == "own" else None
         dropped = count_dropped(given, excluded, admission, first, times)
-        mined = Miner(source, given, admission, plan, margins, judge, resources).run(watcher)
+        mined = CorpusMiner(source, given, admission, plan, margins, judge, resources).run(watcher)
     return HardNegatives(
         mined.indices, mined.scores, mined.positive_scores, mined.counts, report_of(mined, rows, dropped)
     )

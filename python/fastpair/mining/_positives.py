@@ -113,14 +113,19 @@ def _one_form(lists: Any, argument: str, rows: int, columns: int) -> Any:
         starts = np.zeros(rows + 1, np.int64)
         np.cumsum(np.count_nonzero(array, axis=1), out=starts[1:])
         return starts, np.nonzero(array)[1]
-    if array.ndim != 1 or array.dtype == object:
+    if array.ndim == 1 and array.dtype != object:
+        if len(array) != rows:
+            raise ValueError(
+                f"{argument} has shape {array.shape}, but there are {rows} rows; pass one column for each row, -1 for "
+                f"none, or a list of columns for each row"
+            )
+        array = array[:, np.newaxis]
+    if array.ndim != 2 or array.dtype.kind not in "iu" or len(array) != rows:
         return array
-    if len(array) != rows:
-        raise ValueError(
-            f"{argument} has shape {array.shape}, but there are {rows} rows; pass one column for each row, -1 for "
-            f"none, or a list of columns for each row"
-        )
-    return array[:, np.newaxis]
+    given = array != -1
+    starts = np.zeros(rows + 1, np.int64)
+    np.cumsum(np.count_nonzero(given, axis=1), out=starts[1:])
+    return starts, array[given]
 
 
 @contextmanager

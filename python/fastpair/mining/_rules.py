@@ -87,9 +87,16 @@ def parse_margins(
     return Margins(
         near=near if largest or near is None else -near,
         far=far if largest or far is None else -far,
-        absolute=None if abs_margin is None else check_number(abs_margin, "abs_margin"),
-        relative=None if rel_margin is None else check_number(rel_margin, "rel_margin"),
+        absolute=_parse_margin(abs_margin, "abs_margin"),
+        relative=_parse_margin(rel_margin, "rel_margin"),
     )
+
+
+def _parse_margin(margin: float | None, argument: str) -> float | None:
+    """Return a margin; -inf is none, as it admits everything."""
+    if margin is None or (not isinstance(margin, str) and np.ndim(margin) == 0 and margin == -np.inf):
+        return None
+    return check_number(margin, argument)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from fastpair.mining._streams import distinct_ranks, heaviest
 from fastpair.similarity._admission import Admission
 from fastpair.similarity._search import empty_topk
 
-__all__ = ["Mined", "Miner"]
+__all__ = ["CorpusMiner", "Mined"]
 
 _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
@@ -45,7 +45,7 @@ class Mined:
 
 
 @dataclass(frozen=True)
-class Miner:
+class CorpusMiner:
     """All that rows need to be mined."""
 
     source: Source

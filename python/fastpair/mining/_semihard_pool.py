@@ -20,6 +20,7 @@ from fastpair.mining._samples import (
     parse_known,
     parse_sides,
 )
+from fastpair.mining._shares import check_finite
 from fastpair.mining._streams import Streams, distinct_ranks
 
 __all__ = ["semihard_pool"]
@@ -136,7 +137,9 @@ def semihard_pool(
     if y is None:
         known = with_own(known, shape[1])
     streams = Streams(seed)
-    if mode == "random":
+    if mode == "random":  # without a search that would find such numbers
+        check_finite(rows, "x")
+        check_finite(columns, "y")
         return _random(streams, shape, codes, known, wanted, resources)
     found = min(wanted if mode == "hard" else size, max(1, shape[1]))
     largest = are_largest_best(name, None) != (mode == "semieasy")

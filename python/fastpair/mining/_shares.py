@@ -9,7 +9,7 @@ from fastpair._array import ArrayLike
 from fastpair._embeddings import embeddings, numbers
 from fastpair._units import unit_rows
 
-__all__ = ["embeddings_of_floats", "normalized", "parse_shares"]
+__all__ = ["check_finite", "embeddings_of_floats", "normalized", "parse_shares"]
 
 _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
@@ -52,10 +52,17 @@ def embeddings_of_floats(x: ArrayLike, argument: str) -> tuple[_Array, _Floats]:
     """View embeddings as they are, and return them as finite float64 (a copy only for other dtypes)."""
     given = embeddings(x, argument, "dot")
     floats = np.asarray(given, np.float64)
-    bad = ~np.isfinite(floats).all(axis=1)
+    check_finite(floats, argument)
+    return given, floats
+
+
+def check_finite(rows: _Array, argument: str) -> None:
+    """Demand finite numbers."""
+    if rows.dtype.kind in "biu":
+        return
+    bad = ~np.isfinite(rows).all(axis=1)
     if bad.any():
         raise ValueError(f"{argument} is nan or infinite in row {int(bad.argmax())}; pass finite embeddings")
-    return given, floats
 
 
 def normalized(vectors: _Floats, wanted: bool) -> _Floats:

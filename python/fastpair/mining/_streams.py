@@ -105,6 +105,8 @@ def distinct_ranks(streams: Streams, rows: _Ints, sizes: _Ints, k: int) -> _Ints
 
 def _smallest(keys: _Floats, taken: int) -> _Ints:
     """Return the columns of the smallest keys of each row, smallest first, equal ones by index."""
+    if taken == 1:
+        return np.asarray(keys.argmin(axis=1)[:, np.newaxis])
     if taken < keys.shape[1]:
         best = np.argpartition(keys, taken - 1, axis=1)[:, :taken]
         best.sort(axis=1)

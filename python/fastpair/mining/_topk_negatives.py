@@ -15,7 +15,7 @@ from fastpair._roles import same_codes
 from fastpair._validate import Resources, parse_resources
 from fastpair.mining._positives import Lists, Positives, parse_positives, renamed, union
 from fastpair.mining._rules import Range, Teacher, TeacherLike, parse_margins, parse_plan
-from fastpair.mining._search import Mined, Miner
+from fastpair.mining._search import CorpusMiner, Mined
 from fastpair.mining._sources import Embeddings, Matrix, Source
 from fastpair.similarity._admission import Admission, Exclude, parse_admission
 
@@ -55,7 +55,7 @@ def topk_negatives(
     max_memory: SupportsIndex | None = None,
     progress: bool | Report = False,
 ) -> TopkNegatives:
-    r"""Select the k hardest admissible negatives of each row, from embeddings or from a matrix of similarities.
+    r"""Select the k hardest admissible negatives of each row.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def topk_negatives(
     )
     mask = None if isinstance(filter, Mapping) else filter
     admission = _parse_rules(rows, columns, given, within, mask, ids)
-    miner = Miner(source, given, admission, plan, margins, judge, resources)
+    miner = CorpusMiner(source, given, admission, plan, margins, judge, resources)
     with Progress(progress, rows * columns) as watcher:
         mined = miner.run(watcher)
     if relevant:
@@ -285,7 +285,7 @@ def _columns_of(codes: _Ints, positives: Positives) -> Lists:
     return totals[positives.starts], order[places]
 
 
-def _with_relevant(miner: Miner, mined: Mined) -> TopkNegatives:
+def _with_relevant(miner: CorpusMiner, mined: Mined) -> TopkNegatives:
     """Merge positives into the lists, or append them where none is among the k hardest."""
     starts, columns = miner.positives.lists
     rows, k = mined.indices.shape

@@ -1,7 +1,7 @@
 //! Mining pairs, for Python.
 
 use crate::door::{Limits, Size, run_long};
-use crate::roles::{RoleOptions, demand};
+use crate::roles::{RoleOptions, demand, reference_by_name};
 use crate::search::Pair;
 use fastpair_core::pool::Scratch;
 use fastpair_core::tile::mine::{Band, BandResults, Best, Found, Reference, bit_counts, fill_rows, role_bits};
@@ -78,14 +78,7 @@ pub fn mine_band<'py>(
     held: usize,
 ) -> PyResult<(Columns<'py>, Columns<'py>)> {
     let unknown = |what: &str, seen: &str| Err(PyValueError::new_err(format!("{what} is unknown: {seen:?}")));
-    let reference = match reference {
-        None => Reference::None,
-        Some("hardest") => Reference::Hardest,
-        Some("mean") => Reference::Mean,
-        Some("easiest") => Reference::Easiest,
-        Some("each") => Reference::Each,
-        Some(seen) => return unknown("reference", seen),
-    };
+    let reference = reference_by_name(reference)?;
     let best = match best {
         None => None,
         Some("nearest") => Some(Best::Nearest),

@@ -1,5 +1,6 @@
 //! Which pairs are positive, negative and left out, as Python says it.
 
+use fastpair_core::tile::mine::{Band, Miner, Reference};
 use fastpair_core::tile::{PairMask, Positives, Roles};
 use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
@@ -40,6 +41,43 @@ pub enum Where<'py> {
     Mask(Flags<'py>),
 }
 
+/// How pairs are mined inside of a loss: by a reference, limits, and whether these are inside; or by how far from the
+/// hardest pair of the other kind, and the similarity of duplicates.
+#[derive(FromPyObject)]
+pub enum Mined {
+    Band((String, f64, f64, bool, bool)),
+    MultiSimilarity((f64, f64)),
+}
+
+impl Mined {
+    fn miner(&self) -> PyResult<Miner> {
+        Ok(match self {
+            Self::Band((reference, lower, upper, above, below)) => Miner::Band(Band {
+                reference: reference_by_name(Some(reference))?,
+                lower: *lower,
+                upper: *upper,
+                closed: [*above, *below],
+                best: None,
+            }),
+            Self::MultiSimilarity((epsilon, duplicates)) => {
+                Miner::MultiSimilarity { epsilon: *epsilon, duplicates: *duplicates }
+            }
+        })
+    }
+}
+
+/// The reference of a band.
+pub fn reference_by_name(name: Option<&str>) -> PyResult<Reference> {
+    Ok(match name {
+        None => Reference::None,
+        Some("hardest") => Reference::Hardest,
+        Some("mean") => Reference::Mean,
+        Some("easiest") => Reference::Easiest,
+        Some("each") => Reference::Each,
+        Some(seen) => return Err(PyValueError::new_err(format!("reference is unknown: {seen:?}"))),
+    })
+}
+
 /// Roles of pairs. All but `positives` may be missing.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
@@ -61,6 +99,8 @@ pub struct RoleOptions<'py> {
     x_ids: Codes<'py>,
     #[pyo3(default)]
     y_ids: Codes<'py>,
+    #[pyo3(default)]
+    miner: Option<Mined>,
 }
 
 /// The same options with one that may be missing, as None.
@@ -143,6 +183,7 @@ impl<'py> RoleOptions<'py> {
             (Some(x), Some(y)) if both(&self.x_ids, &self.y_ids, "ids")? => Some([x.as_slice()?, y.as_slice()?]),
             _ => None,
         };
-        Ok(Roles { positives, own, ignore, groups, ids })
+        let miner = self.miner.as_ref().map(Mined::miner).transpose()?;
+        Ok(Roles { positives, own, ignore, groups, ids, miner })
     }
 }

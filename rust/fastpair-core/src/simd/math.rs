@@ -112,6 +112,23 @@ pub(crate) unsafe fn softplus<V: Doubles>(x: V) -> (V, V, V) {
     }
 }
 
+/// Numbers that are worked on together: no register has more lanes.
+pub(crate) const TOGETHER: usize = 8;
+
+/// Replaces each number by its softplus, and writes the derivatives to `slopes`.
+#[inline(always)]
+pub(crate) fn softplus_all<L: Level>(values: &mut [f64; TOGETHER], slopes: &mut [f64; TOGETHER]) {
+    for at in (0..TOGETHER).step_by(L::F64::LANES) {
+        // SAFETY: inside `call`; a register has a power of two of lanes, at most `TOGETHER`.
+        unsafe {
+            let place = values.as_mut_ptr().add(at);
+            let (value, slope, _) = softplus(L::F64::load(place));
+            value.store(place);
+            slope.store(slopes.as_mut_ptr().add(at));
+        }
+    }
+}
+
 /// Replaces each of `values` by `e^(value - shift)`; equal infinities differ by 0.
 pub(crate) struct ExpOfDifferences<'a> {
     pub values: &'a mut [f64],

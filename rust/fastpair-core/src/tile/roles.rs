@@ -1,5 +1,6 @@
 //! Which columns are positives of a row, which are negatives, and which do not count.
 
+use super::mine::Miner;
 use crate::simd::Real;
 
 /// Whether each pair is in a set, row by row.
@@ -64,6 +65,8 @@ pub struct Roles<'a> {
     pub groups: Option<[&'a [i64]; 2]>,
     /// Identities of rows and columns: columns of the row's identity that are no positives are ignored.
     pub ids: Option<[&'a [i64]; 2]>,
+    /// Which of all these pairs are mined, by their similarities: the others are ignored.
+    pub miner: Option<Miner>,
 }
 
 impl Roles<'_> {
@@ -77,6 +80,14 @@ impl Roles<'_> {
     /// Lists the positives of a row, gives ignored columns the similarity negative infinity, and returns how many columns
     /// count.
     pub(crate) fn of_row<T: Real>(&self, row: usize, similarities: &mut [T], positives: &mut Vec<usize>) -> usize {
+        let count = self.given(row, similarities, positives);
+        let Some(miner) = self.miner else { return count };
+        miner.choose(similarities, positives);
+        count_present(similarities)
+    }
+
+    /// The same without mining.
+    fn given<T: Real>(&self, row: usize, similarities: &mut [T], positives: &mut Vec<usize>) -> usize {
         let columns = similarities.len();
         positives.clear();
         match self.positives {
@@ -124,8 +135,14 @@ impl Roles<'_> {
                 }
             }
         }
-        similarities.iter().filter(|&&s| s != absent).count()
+        count_present(similarities)
     }
+}
+
+/// How many columns are not ignored.
+fn count_present<T: Real>(similarities: &[T]) -> usize {
+    let absent = T::rounded(f64::NEG_INFINITY);
+    similarities.iter().filter(|&&s| s != absent).count()
 }
 
 #[cfg(test)]
@@ -140,6 +157,7 @@ mod tests {
             ignore: Some(PairMask::Bools(&[false, false, false, true, false, false, false, false])),
             groups: None,
             ids: Some([&[5, 6], &[5, 5, 6, 6]]),
+            miner: None,
         };
         let (mut row, mut positives) = ([1f32; 4], Vec::new());
         assert_eq!(roles.of_row(0, &mut row, &mut positives), 2);

@@ -12,9 +12,11 @@
 
 mod bits;
 mod columns;
+mod fused;
 mod strip;
 
 pub use bits::{bit_counts, fill_rows, role_bits};
+pub use fused::Miner;
 
 use super::exact::Exact;
 use super::kernel::{STRIP, Strip};
@@ -150,7 +152,7 @@ impl Search<'_> {
     }
 
     /// Shows a miner all strips of some rows of x; `carve` makes room for the results of each panel, one after the other.
-    fn mine<'o, M: Miner>(
+    fn mine<'o, M: StripMiner>(
         &self,
         roles: &Roles,
         rows: Range<usize>,
@@ -262,7 +264,7 @@ impl Consumer<f32> for Sheet {
 }
 
 /// Something that says which columns of 32 rows it wants.
-trait Miner: Sync {
+trait StripMiner: Sync {
     /// Where the results of a panel go.
     type Out<'o>: Send;
     /// Looks at a strip of the panel that begins with row `start`.
@@ -270,7 +272,7 @@ trait Miner: Sync {
 }
 
 /// Shows a strip to a miner.
-struct Look<'m, 's, 'a, 'k, 'o, M: Miner> {
+struct Look<'m, 's, 'a, 'k, 'o, M: StripMiner> {
     miner: &'m M,
     rows: Rows<'s, 'a>,
     columns: &'m mut Columns<'k>,
@@ -278,7 +280,7 @@ struct Look<'m, 's, 'a, 'k, 'o, M: Miner> {
     out: &'m mut M::Out<'o>,
 }
 
-impl<M: Miner> Op for Look<'_, '_, '_, '_, '_, M> {
+impl<M: StripMiner> Op for Look<'_, '_, '_, '_, '_, M> {
     type Out = ();
     #[inline(always)]
     fn run<L: Level>(mut self) {
@@ -327,13 +329,14 @@ struct Wanted {
     places: [Option<usize>; STRIP],
 }
 
-impl Miner for BandMiner<'_> {
+impl StripMiner for BandMiner<'_> {
     type Out<'o> = BandResults<'o>;
 
     #[inline(always)]
     fn strip<L: Level>(&self, rows: &mut Rows, columns: &mut Columns, start: usize, out: &mut BandResults<'_>) {
         let mut wanted = Wanted { limits: [Limits::NOTHING; STRIP], places: [None; STRIP] };
-        let place = |lane: usize| self.offset(rows.first + lane) - self.offset(start);
+        let first = rows.first;
+        let place = |lane: usize| self.offset(first + lane) - self.offset(start);
         let lanes = rows.lanes;
         if self.band.reference == Reference::Each {
             let lists = columns.positive_lists();
@@ -367,9 +370,9 @@ impl Miner for BandMiner<'_> {
                 let easiest = self.band.reference == Reference::Easiest;
                 let best = if easiest { Best::Nearest } else { Best::Farthest };
                 let found = rows.extreme::<L>(&columns.positives, best);
-                for lane in 0..lanes {
-                    out.positives[wanted.places[lane].expect("a place")] = rows.found(found[lane]);
-                    wanted.limits[lane] = found[lane].map_or(without, |(key, _)| self.limits(key));
+                for (lane, &found) in found.iter().enumerate().take(lanes) {
+                    out.positives[place(lane)] = rows.found(found);
+                    wanted.limits[lane] = found.map_or(without, |(key, _)| self.limits(key));
                 }
             }
         }
@@ -383,7 +386,7 @@ struct MultiSimilarity {
     duplicates: f64,
 }
 
-impl Miner for MultiSimilarity {
+impl StripMiner for MultiSimilarity {
     type Out<'o> = [&'o mut [u8]; 2];
 
     #[inline(always)]

@@ -30,8 +30,8 @@ impl Limits {
 
     /// Whether nothing can be inside.
     fn are_empty(&self) -> bool {
-        // Not a number is no limit at all.
-        !(self.lower <= self.upper)
+        // Not a number limits everything.
+        self.lower > self.upper || self.lower.is_nan() || self.upper.is_nan()
     }
 }
 
@@ -104,11 +104,11 @@ impl<'s> Rows<'s, '_> {
         let possible = lanes_where(|lane| !limits[lane].are_empty());
         let value = |key: f64| self.order.value(key) as f32;
         for (columns, error) in self.parts() {
-            let open = lanes_where(|lane| !(error.0[lane] < f32::INFINITY));
+            let open = lanes_where(|lane| error.0[lane] == f32::INFINITY);
             // From `inside` on a value is certainly above the lower limit, below `outside` certainly not; and so on.
             let (mut inside, mut outside, mut beyond, mut below) = (*error, *error, *error, *error);
-            for lane in 0..STRIP {
-                let (low, high, error) = (value(limits[lane].lower), value(limits[lane].upper), error.0[lane]);
+            for (lane, (limits, &error)) in limits.iter().zip(&error.0).enumerate() {
+                let (low, high) = (value(limits.lower), value(limits.upper));
                 inside.0[lane] = (low.next_up() + error).next_up().next_up();
                 outside.0[lane] = (low.next_down() - error).next_down();
                 below.0[lane] = (high.next_down() - error).next_down();
@@ -158,7 +158,7 @@ impl<'s> Rows<'s, '_> {
             }
         }
         for (columns, error) in self.parts() {
-            let open = lanes_where(|lane| !(error.0[lane] < f32::INFINITY));
+            let open = lanes_where(|lane| error.0[lane] == f32::INFINITY);
             let mut reach = *error;
             for (lane, reach) in reach.0.iter_mut().enumerate() {
                 let least = (floor[lane] - error.0[lane]).next_down();

@@ -2,8 +2,8 @@
 //! negatives, `z = scale s + bias`.
 
 use super::{Outcome, RowLoss, Spare};
-use crate::simd::math::softplus;
-use crate::simd::{self, Floats, Isa, Level, Op, Real};
+use crate::simd::math::{TOGETHER, softplus_all};
+use crate::simd::{self, Isa, Level, Op, Real};
 use crate::tile::roles::Roles;
 
 /// The loss.
@@ -53,30 +53,21 @@ impl<T: Real> Op for SigmoidRow<'_, T> {
     type Out = [f64; 3];
     #[inline(always)]
     fn run<L: Level>(self) -> [f64; 3] {
-        const STEP: usize = 8;
         let Self { loss, similarities, signs, weights, factor } = self;
         let mut sums = [0.0; 3];
-        for (step, (values, signs)) in similarities.chunks_mut(STEP).zip(signs.chunks(STEP)).enumerate() {
-            let (mut arguments, mut slopes) = ([f64::NEG_INFINITY; STEP], [0.0; STEP]);
+        for (step, (values, signs)) in similarities.chunks_mut(TOGETHER).zip(signs.chunks(TOGETHER)).enumerate() {
+            let (mut arguments, mut slopes) = ([f64::NEG_INFINITY; TOGETHER], [0.0; TOGETHER]);
             for ((z, s), sign) in arguments.iter_mut().zip(values.iter()).zip(signs) {
                 let s = s.widened();
                 let inside = (loss.scale * s + loss.bias) * sign.widened();
                 *z = if s == f64::NEG_INFINITY { s } else { inside };
             }
             let strange = arguments.map(f64::is_nan);
-            for at in (0..STEP).step_by(L::F64::LANES) {
-                // SAFETY: inside `call`; a register has a power of two of lanes, at most STEP.
-                unsafe {
-                    let place = arguments.as_mut_ptr().add(at);
-                    let (value, slope, _) = softplus(L::F64::load(place));
-                    value.store(place);
-                    slope.store(slopes.as_mut_ptr().add(at));
-                }
-            }
+            softplus_all::<L>(&mut arguments, &mut slopes);
             for (i, (value, sign)) in values.iter_mut().zip(signs).enumerate() {
                 let positive = sign.widened() < 0.0;
                 let mut weight = loss.factors[usize::from(!positive)];
-                weight *= weights.map_or(1.0, |weights| weights[step * STEP + i]);
+                weight *= weights.map_or(1.0, |weights| weights[step * TOGETHER + i]);
                 let s = value.widened();
                 let absent = s == f64::NEG_INFINITY;
                 let slope = if strange[i] { f64::NAN } else { slopes[i] * weight * sign.widened() };

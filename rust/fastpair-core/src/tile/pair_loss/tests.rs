@@ -3,6 +3,7 @@
 use super::*;
 use crate::key::Element;
 use crate::pool::Scratch;
+use crate::tile::{Positives, Roles};
 
 /// Numbers that look random.
 fn numbers(count: usize, seed: u64) -> Vec<f64> {
@@ -18,7 +19,7 @@ fn numbers(count: usize, seed: u64) -> Vec<f64> {
 
 fn plain<'a>(temperature: f64, positives: Positives<'a>, own: Option<&'a [i64]>) -> Softmax<'a> {
     Softmax {
-        roles: Roles { positives, own, ignore: None, groups: None, ids: None },
+        roles: Roles { positives, own, ignore: None, groups: None, ids: None, miner: None },
         temperature: PerRow::All(temperature),
         column_weights: None,
         pair_weights: None,
