@@ -72,6 +72,8 @@ class Case:
     """Computes the right answer; without it that of fastpair is what others are compared with."""
     quick: int = 4000
     """The most rows of a smoke test."""
+    whole: float = 0.0
+    """How many times the work is what is timed, if that is a sample of it."""
 
     def describe(self, rows: int) -> str:
         """Say what the data are at a size."""

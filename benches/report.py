@@ -111,7 +111,15 @@ def case_section(case: Case, rows_of_data: int, timings: list[Timing], judged: l
         else:
             rows.append([name, "-", "-", "0", "-", "", timing.problem])
     header = ("package", "median", "min", "turns", "ratio", "required", "answer")
-    return f"### {case.name}\n\n{case.describe(rows_of_data)}\n\n{table(header, rows)}\n"
+    return f"### {case.name}\n\n{case.describe(rows_of_data)}\n\n{table(header, rows)}\n{extrapolated(case, timings)}"
+
+
+def extrapolated(case: Case, timings: list[Timing]) -> str:
+    """Say how long the work takes of which a sample was timed."""
+    if not case.whole:
+        return ""
+    times = (f"{timing.peer.name} {seconds(timing.median * case.whole)}" for timing in timings if timing.seconds)
+    return f"\nAll of it, {case.whole:,.0f} times as much: {', '.join(times)}.\n"
 
 
 def outcome(case: Case, timing: Timing) -> str:

@@ -43,5 +43,6 @@ html_sidebars = {
     for page in (
         *("index", "install", "differences", "benchmarks", "papers"),
         *("guide/auc", "guide/similarity", "guide/losses", "guide/contrastive", "guide/large_batches"),
+        *("guide/mining", "guide/hard_negatives"),
     )
 }

@@ -171,27 +171,26 @@ def answer_questions(book):
 
 def mine_hard_negatives(book):
     """Print passages that are near to a question and do not answer it: what a model must learn to tell apart."""
-    embeddings, sections = book["embeddings"], book["sections"]
-    answer = book["query_answers"][QUESTION_MINED]
-    query = book["query_embeddings"][QUESTION_MINED]
-    answer_score = fastpair.similarity.rowwise(query[None], embeddings[answer][None], "cosine")
+    embeddings, sections, answers = book["embeddings"], book["sections"], book["query_answers"]
 
     # Passages of the answer's own part of the book do not count, nor those that come as near as the answer: they may
     # be answers, too.
-    negatives = fastpair.topk(
-        query,
+    found = fastpair.mining.hard_negatives(
+        book["query_embeddings"],
         embeddings,
-        3,
-        x_labels=[sections[answer]],
-        y_labels=sections,
-        same_label=False,
-        max_score=0.95 * answer_score,
+        answers,
+        k=3,
+        rel_margin=0.05,
+        query_labels=sections[answers],
+        corpus_labels=sections,
     )
-    own_part, most = book["section_names"][sections[answer]], 0.95 * answer_score[0]
+    own_part = book["section_names"][sections[answers[QUESTION_MINED]]]
+    most = 0.95 * found.positive_scores[QUESTION_MINED]
     print(f"\nhard negatives of '{book['queries'][QUESTION_MINED]}'")
     print(f"from other parts than {own_part}, and with scores of at most {most:.3f}, 0.95 times the answer's\n")
-    for score, index in zip(*negatives, strict=True):
+    for score, index in zip(found.scores[QUESTION_MINED], found.indices[QUESTION_MINED], strict=True):
         print_passage(book, score, index)
+    print(textwrap.indent(f"\nof all questions: {found.report}", "   "))
 
 
 def print_passage(book, score, index, mark=" "):

@@ -11,159 +11,22 @@ import embedding_loss_signatures
 import fastpair
 import helpers
 import loss_signatures
+import mining_signatures
 import numpy as np
 import pytest
+import similarity_signatures
 
-NO = inspect.Parameter.empty
-RULES = [
-    ("exclude_self", False),
-    ("mask", None),
-    ("exclude", None),
-    ("x_labels", None),
-    ("y_labels", None),
-    ("same_label", None),
-    ("min_score", None),
-    ("max_score", None),
-]
-PAIRS = [
-    ("x", NO),
-    ("labels", NO),
-    "*",
-    ("metric", "cosine"),
-    ("exact", None),
-    ("bins", 1 << 18),
-    ("num_threads", None),
-    ("progress", False),
-]
-COVARIANCES = [("covariance", None), ("inverse_covariance", None)]
 SIGNATURES = {
-    "auc": [
-        ("scores", NO),
-        ("labels", NO),
-        "*",
-        ("weights", None),
-        ("groups", None),
-        ("offsets", None),
-        ("axis", -1),
-        ("pos_label", None),
-        ("nan_policy", "raise"),
-        ("presorted", None),
-        ("return_groups", False),
-        ("num_threads", None),
-    ],
-    "gauc": [
-        ("scores", NO),
-        ("labels", NO),
-        ("groups", None),
-        "*",
-        ("offsets", None),
-        ("weighting", "uniform"),
-        ("weights", None),
-        ("undefined", "skip"),
-        ("pos_label", None),
-        ("nan_policy", "raise"),
-        ("num_threads", None),
-    ],
-    "topk": [
-        ("x", NO),
-        ("y", None),
-        ("k", 10),
-        "*",
-        ("metric", "cosine"),
-        ("largest", None),
-        *RULES,
-        ("num_threads", None),
-        ("max_memory", None),
-        ("progress", False),
-        ("out", None),
-    ],
-    "radius": [
-        ("x", NO),
-        ("y", None),
-        ("threshold", None),
-        "*",
-        ("metric", "cosine"),
-        ("largest", None),
-        *RULES,
-        ("max_hits", None),
-        ("sort", False),
-        ("num_threads", None),
-        ("max_memory", None),
-        ("progress", False),
-    ],
-    "pairwise": [
-        ("x", NO),
-        ("y", None),
-        ("metric", "dot"),
-        "*",
-        ("bandwidth", None),
-        *COVARIANCES,
-        ("exact", False),
-        ("num_threads", None),
-        ("max_memory", None),
-        ("out", None),
-        ("return_grad", False),
-        ("grad_output", None),
-    ],
-    "similarity.rowwise": [
-        ("x", NO),
-        ("y", NO),
-        ("metric", "dot"),
-        "*",
-        ("bandwidth", None),
-        *COVARIANCES,
-        ("num_threads", None),
-    ],
-    "similarity.reduce": [
-        ("x", NO),
-        ("y", None),
-        "*",
-        ("op", "max"),
-        ("metric", "cosine"),
-        ("threshold", None),
-        ("scale", 1.0),
-        ("bins", 10),
-        ("range", None),
-        ("largest", None),
-        *RULES[:-2],
-        ("num_threads", None),
-        ("max_memory", None),
-        ("progress", False),
-    ],
-    "similarity.late_interaction": [
-        ("a", NO),
-        ("b", NO),
-        "*",
-        ("a_mask", None),
-        ("b_mask", None),
-        ("a_offsets", None),
-        ("b_offsets", None),
-        ("mode", "max"),
-        ("alpha", 0.1),
-        ("symmetric", False),
-        ("metric", "cosine"),
-        ("k", None),
-        ("num_threads", None),
-    ],
-    "metrics.pair_auc": PAIRS,
-    "metrics.pair_eer": PAIRS,
-    "similarity.sinkhorn": [
-        ("similarities", NO),
-        ("eps", 0.05),
-        ("n_iter", 3),
-        "*",
-        ("marginals", None),
-        ("dustbin", None),
-        ("return_potentials", False),
-    ],
+    **similarity_signatures.SIGNATURES,
     **loss_signatures.SIGNATURES,
     **embedding_loss_signatures.SIGNATURES,
+    **mining_signatures.SIGNATURES,
 }
 CLASSES = {"Corpus": ("topk", "radius", "count"), "TopkState": ("update", "merge", "result")}
 PUBLIC = {
     *("auc", "gauc", "show_config", "set_num_threads", "get_num_threads"),
     *("topk", "radius", "pairwise", *CLASSES, "similarity"),
-    *("UndefinedMetricWarning", "__version__", "metrics", "errors", "losses", "embeddings"),
+    *("UndefinedMetricWarning", "__version__", "metrics", "errors", "losses", "embeddings", "mining"),
 }
 SECTIONS = ("Parameters", "Returns", "Raises", "Notes", "References", "Examples")
 PACKAGE = Path(fastpair.__file__).parent
@@ -196,28 +59,22 @@ def test_the_namespace_holds_the_same_functions():
     for name in ("topk", "radius", "pairwise", *CLASSES):
         assert public(name) is public(f"similarity.{name}")
     assert fastpair.losses.list_mle is fastpair.losses.plackett_luce
-    for namespace in (fastpair.embeddings, fastpair.losses, fastpair.metrics, fastpair.similarity):
+    for namespace in (fastpair.embeddings, fastpair.losses, fastpair.metrics, fastpair.mining, fastpair.similarity):
         assert [name for name in namespace.__all__ if not hasattr(namespace, name)] == []
 
 
-def test_every_loss_has_its_signature_here():
-    tuples = {name for name in fastpair.losses.__all__ if f"losses.{name}" in NAMED_TUPLES}
-    named = {name.removeprefix("losses.") for name in SIGNATURES if name.startswith("losses.")}
-    assert set(fastpair.losses.__all__) == named | tuples | {"list_mle"}
-
-
 NAMED_TUPLES = {
-    "metrics.GroupedAuc": ("auc", "groups"),
-    "metrics.PairAuc": ("auc", "low", "high"),
-    "metrics.PairEer": ("eer", "threshold", "low", "high"),
-    "similarity.Histogram": ("counts", "edges"),
-    "similarity.PairwiseGradient": ("x", "y"),
-    "similarity.TopK": ("scores", "indices"),
-    "similarity.RadiusHits": ("indptr", "indices", "scores"),
-    "similarity.SinkhornPlan": ("plan", "u", "v"),
+    **similarity_signatures.NAMED_TUPLES,
     **loss_signatures.NAMED_TUPLES,
     **embedding_loss_signatures.NAMED_TUPLES,
+    **mining_signatures.NAMED_TUPLES,
 }
+
+
+@pytest.mark.parametrize(("namespace", "others"), [("losses", {"list_mle"}), ("mining", {"Miner"})])
+def test_every_function_of_a_large_namespace_has_its_signature_here(namespace, others):
+    known = {name.removeprefix(f"{namespace}.") for name in (*SIGNATURES, *NAMED_TUPLES) if name.startswith(namespace)}
+    assert set(public(namespace).__all__) == known | others
 
 
 @pytest.mark.parametrize("name", NAMED_TUPLES)
@@ -259,13 +116,16 @@ def test_docstrings_name_the_exceptions(name):
     assert {"TypeError", "ValueError"} <= set(re.findall(r"^\w+", raises, re.MULTILINE))
 
 
-@pytest.mark.parametrize("name", CLASSES)
+METHODS = {**CLASSES, "mining.Miner": ()}
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_classes_and_their_methods_are_described(name):
     owner = public(name)
     found = list(sections(owner.__doc__))
     assert found == ["Parameters", "Raises", "See Also", "Notes", "Examples"]
     for method, parts in [(owner, sections(owner.__doc__))] + [
-        (getattr(owner, method), sections(getattr(owner, method).__doc__)) for method in CLASSES[name]
+        (getattr(owner, method), sections(getattr(owner, method).__doc__)) for method in METHODS[name]
     ]:
         first = inspect.cleandoc(method.__doc__).splitlines()
         assert re.fullmatch(r"[A-Z].{10,98}\.", first[0]), first[0]
@@ -280,7 +140,7 @@ def test_small_functions_have_a_docstring(name):
 
 
 @pytest.mark.skipif(np.__version__ < "2", reason="numpy 1 prints its scalars differently")
-@pytest.mark.parametrize("name", [*SIGNATURES, *CLASSES])
+@pytest.mark.parametrize("name", [*SIGNATURES, *METHODS])
 def test_examples_give_what_they_show(name):
     function = public(name)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS)
@@ -312,13 +172,15 @@ def test_importing_and_calling_load_no_heavy_package():
         fastpair.metrics.pair_auc(np.eye(3), [0, 0, 1])
         fastpair.losses.mann_whitney([0.1, 0.4], [0, 1], return_grad=True)
         fastpair.losses.smooth_ap([0.1, 0.4], [0, 1], groups=["a", "a"])
+        fastpair.mining.triplets(np.eye(3), labels=[0, 0, 1])
         print("loaded:", *sorted({name.split(".")[0] for name in sys.modules}))
         """
     )
     assert not set(loaded.split("loaded:")[1].split()) & set(HEAVY)
 
 
-LOWEST, HELPERS, SIMILARITY, NAMESPACE, ROOT = range(5)
+LOWEST, HELPERS, SIMILARITY, MINING, NAMESPACE, ROOT = range(6)
+BELOW = {"similarity": SIMILARITY, "mining": MINING}  # losses are functions of similarities, and take what was mined
 NAMESPACES = {
     *("metrics", "similarity", "losses", "mining", "preference", "policy", "embeddings", "ood"),
 }
@@ -330,7 +192,7 @@ def layer(module):
     if head in {"_core", "errors"}:
         return LOWEST
     if head in NAMESPACES:
-        return SIMILARITY if head == "similarity" else NAMESPACE  # losses are functions of similarities
+        return BELOW.get(head, NAMESPACE)
     return HELPERS if head.startswith("_") else ROOT
 
 
@@ -364,7 +226,7 @@ def test_python_imports_flow_down():
     upward = []
     for module, path in files.items():
         for target in imported(module, path, known):
-            beside = layer(target) == layer(module) not in {SIMILARITY, NAMESPACE}
+            beside = layer(target) == layer(module) not in {SIMILARITY, MINING, NAMESPACE}
             same_namespace = target.split(".")[1:2] == module.split(".")[1:2]
             if not (layer(target) < layer(module) or beside or same_namespace):
                 upward.append(f"{module} imports {target}")

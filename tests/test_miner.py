@@ -129,7 +129,7 @@ def test_negatives_in_every_format(rng):
 
 BAD = [
     (np.ones((3, 4)), "neg_mask has shape \\(3, 4\\) and dtype float64; pass bools of shape \\(3, 3\\)"),
-    ((np.array([0, 1]), np.array([1])), r"neg_mask\[0\] has 2 entries; pass compressed rows: 4 that ascend from 0 to 1"),
+    ((np.array([0, 1]), np.array([1])), r"neg_mask\[0\] has 2 entries; pass compressed rows: 4 that ascend from 0"),
     ((np.array([0, 1, 1, 1]), np.array([7])), "neg_mask names column 7, but there are 3"),
     (mining.Coordinates(np.array([9]), np.array([0])), "neg_mask names row 9, but there are 3"),
     (mining.Coordinates(np.array([1]), np.array([0, 2])), "neg_mask has 1 rows and 2 columns"),

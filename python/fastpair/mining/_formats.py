@@ -18,6 +18,7 @@ from fastpair._validate import Resources, check_choice
 
 __all__ = [
     "FORMATS",
+    "TRIPLETS_AT_A_TIME",
     "CompressedRows",
     "Coordinates",
     "Format",
@@ -45,7 +46,8 @@ Writer: TypeAlias = Callable[[int, int, tuple[_Bytes, ...]], None]
 STRIP = 32
 """The kernels take so many rows together."""
 
-TRIPLETS_AT_A_TIME = 1 << 20
+TRIPLETS_AT_A_TIME = 1 << 16
+UNPACKED_AT_A_TIME = 1 << 18
 
 
 def check_format(value: object, choices: tuple[str, ...] = FORMATS) -> str:
@@ -78,11 +80,13 @@ def pair_sets(shape: tuple[int, int], sets: int, write: Writer, form: str, resou
     blocks = list(_blocks(shape, sets, resources))
     if form == "mask":
         masks = tuple(np.empty(shape, np.bool_) for _ in range(sets))
+        room = _room(_longest(blocks), stride, sets)
         for begin, end in blocks:
-            bits = _room(end - begin, stride, sets)
+            bits = tuple(own[: end - begin] for own in room)
             write(begin, end, bits)
             for mask, own in zip(masks, bits, strict=True):
-                mask[begin:end] = unpacked(own, shape[1])
+                for first, last in row_blocks(end - begin, shape[1], UNPACKED_AT_A_TIME):
+                    mask[begin + first : begin + last] = unpacked(own[first:last], shape[1])
         return masks
     compressed = _compressed(shape, sets, write, blocks)
     return tuple(_coordinates(rows, found) for found in compressed) if form == "coo" else compressed
@@ -110,6 +114,10 @@ def _blocks(shape: tuple[int, int], sets: int, resources: Resources) -> Iterator
     return row_blocks(shape[0], sets * stride_of(shape[1]), resources.scratch // 2)
 
 
+def _longest(blocks: list[tuple[int, int]]) -> int:
+    return max((end - begin for begin, end in blocks), default=0)
+
+
 def _room(rows: int, stride: int, sets: int) -> tuple[_Bytes, ...]:
     return tuple(np.empty((rows, stride), np.uint8) for _ in range(sets))
 
@@ -120,9 +128,9 @@ def _compressed(
     """Count the bits of all rows, then fill lists of as many columns."""
     rows, stride = shape[0], stride_of(shape[1])
     starts = [np.zeros(rows + 1, np.int64) for _ in range(sets)]
-    bits: tuple[_Bytes, ...] = ()
+    room = _room(_longest(blocks), stride, sets)
     for begin, end in blocks:
-        bits = _room(end - begin, stride, sets)
+        bits = tuple(own[: end - begin] for own in room)
         write(begin, end, bits)
         for own, packed in zip(starts, bits, strict=True):
             own[begin + 1 : end + 1] = _core.count_bits(packed)
@@ -130,8 +138,8 @@ def _compressed(
         np.cumsum(own, out=own)
     columns = [np.empty(own[-1], index_dtype(shape[1])) for own in starts]
     for begin, end in blocks:
+        bits = tuple(own[: end - begin] for own in room)
         if len(blocks) > 1:
-            bits = _room(end - begin, stride, sets)
             write(begin, end, bits)
         for own, packed, indices in zip(starts, bits, columns, strict=True):
             _core.unpack_rows(packed, indices[own[begin] : own[end]])

@@ -19,7 +19,7 @@ TAKEN: dict[Callable[..., Any], dict[str, Any]] = {
 
 
 class Miner:
-    r"""A miner with its options: a function of embeddings, and what a loss takes to mine inside of its kernel.
+    r"""A miner with its options, to call on embeddings or to hand to a loss, which mines in its kernel.
 
     Parameters
     ----------

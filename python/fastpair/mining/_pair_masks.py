@@ -44,8 +44,8 @@ def pair_masks(
     y_labels : array_like, shape (m,), optional
         Labels of the columns. By default rows and columns are the same batch, and a row with itself is left out.
     positives : array_like, optional
-        In place of labels: which pairs are positive, bool of shape (n, m) or in any of the formats below with
-        ``y_labels`` not given and m = n; or the column of the positive of each row, shape (n,), -1 for none.
+        In place of labels: which pairs are positive, bool of shape (n, m); or, with as many columns as rows, the column
+        of the positive of each row, shape (n,), -1 for none.
     ids : array_like, shape (n,), or tuple of two, optional
         Identities of the rows, or of rows and columns: pairs of the same identity that are not positive are left out,
         as duplicates of one's positive should be.

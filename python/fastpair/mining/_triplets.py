@@ -14,7 +14,7 @@ from fastpair._random import Seed, generator
 from fastpair._validate import check_choice, check_number
 from fastpair.mining._batch import Band, Batch, parse_batch
 from fastpair.mining._batch_hard import FALLBACKS, Fallback, with_fallback
-from fastpair.mining._formats import CompressedRows, index_dtype, pair_sets, stride_of
+from fastpair.mining._formats import TRIPLETS_AT_A_TIME, CompressedRows, index_dtype, pair_sets, stride_of
 from fastpair.mining._hard_mask import KINDS, band_of
 
 __all__ = ["Triplets", "triplets"]
@@ -156,7 +156,15 @@ def triplets(
             found = _Lists(batch, band, pairs, watcher).filled(rng, select == "random", most)
     if select == "hardest" and most is not None and len(found) > most:
         found = found[np.sort(rng.choice(len(found), most, replace=False, shuffle=False))]
-    return Triplets(found, np.bincount(found[:, 0], minlength=batch.shape[0]).astype(np.int64))
+    return Triplets(found, _counts(found, batch.shape[0]))
+
+
+def _counts(found: _Array, rows: int) -> _Ints:
+    """Count the triplets of each row."""
+    counts = np.zeros(rows, np.int64)
+    for first in range(0, len(found), TRIPLETS_AT_A_TIME):
+        counts += np.bincount(found[first : first + TRIPLETS_AT_A_TIME, 0], minlength=rows)
+    return counts
 
 
 def _closest(batch: Batch, band: Band, pairs: CompressedRows, fallback: str, watcher: Progress) -> _Array:
@@ -181,7 +189,8 @@ class _Lists:
         self.batch, self.band, self.pairs, self.watcher = batch, band, pairs, watcher
         self.stride = stride_of(batch.shape[1])
         self.blocks = list(self._blocks())
-        self._last: tuple[int, _Bytes] | None = None
+        most = max((int(pairs.indptr[end] - pairs.indptr[begin]) for begin, end in self.blocks), default=0)
+        self._room, self._held = np.empty((most, self.stride), np.uint8), -1
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
         """Ranges of rows whose positive pairs have bits that take at most half of the scratch; at least a row."""
@@ -195,13 +204,12 @@ class _Lists:
 
     def bits(self, begin: int, end: int) -> _Bytes:
         """Return the packed bits of the positive pairs of some rows."""
-        if self._last is not None and self._last[0] == begin:
-            return self._last[1]
-        self._last = None
         offsets = self.pairs.indptr[begin : end + 1] - self.pairs.indptr[begin]
-        kept = np.empty((int(offsets[-1]), self.stride), np.uint8)
-        self.batch.keep(self.band, (begin, end), kept, self.watcher, held=kept.nbytes, offsets=offsets)
-        self._last = begin, kept
+        kept = self._room[: int(offsets[-1])]
+        if self._held != begin:
+            held = self._room.nbytes
+            self.batch.keep(self.band, (begin, end), kept, self.watcher, held=held, offsets=offsets)
+            self._held = begin
         return kept
 
     def filled(self, rng: np.random.Generator, one: bool, most: int | None) -> _Array:
@@ -219,23 +227,39 @@ class _Lists:
         found = np.empty((length, 3), index_dtype(max(self.batch.shape)))
         place = 0
         for begin, end in self.blocks:
-            first, last = self.pairs.indptr[begin], self.pairs.indptr[end]
-            if last == first:
-                continue
-            columns = np.empty(counts[first:last].sum(), found.dtype)
-            _core.unpack_rows(self.bits(begin, end), columns)
-            pairs = np.repeat(np.arange(first, last), counts[first:last])
-            if drawn is not None:
-                some = np.flatnonzero(counts[first:last])
-                starts = np.cumsum(counts[first:last]) - counts[first:last]
-                columns, pairs = columns[starts[some] + drawn[first:last][some]], some + first
-            if chosen is not None:
-                before = ends[first - 1] if first else 0
-                inside = chosen[np.searchsorted(chosen, before) : np.searchsorted(chosen, ends[last - 1])] - before
-                columns, pairs = columns[inside], pairs[inside]
-            own = found[place : place + len(columns)]
-            own[:, 0] = np.searchsorted(self.pairs.indptr, pairs, side="right") - 1
-            own[:, 1] = self.pairs.indices[pairs]
-            own[:, 2] = columns
-            place += len(columns)
+            first, last = (int(self.pairs.indptr[row]) for row in (begin, end))
+            bits = self.bits(begin, end)
+            for own in _pieces(counts[first:last]):
+                pairs, columns = self._columns(bits[own], first + own.start, counts)
+                if drawn is not None:
+                    some = np.flatnonzero(counts[first + own.start : first + own.stop]) + first + own.start
+                    starts = np.searchsorted(pairs, some)
+                    pairs, columns = some, columns[starts + drawn[some]]
+                if chosen is not None:
+                    before = ends[first + own.start - 1] if first + own.start else 0
+                    among = np.searchsorted(chosen, [before, ends[first + own.stop - 1]])
+                    inside = chosen[among[0] : among[1]] - before
+                    pairs, columns = pairs[inside], columns[inside]
+                rows = found[place : place + len(pairs)]
+                rows[:, 0] = np.searchsorted(self.pairs.indptr, pairs, side="right") - 1
+                rows[:, 1] = self.pairs.indices[pairs]
+                rows[:, 2] = columns
+                place += len(pairs)
         return found
+
+    def _columns(self, bits: _Bytes, first: int, counts: _Ints) -> tuple[_Ints, _Array]:
+        """Return the negatives of some positive pairs, and the number of the pair of each."""
+        own = counts[first : first + len(bits)]
+        columns = np.empty(own.sum(), index_dtype(self.batch.shape[1]))
+        _core.unpack_rows(bits, columns)
+        return np.repeat(np.arange(first, first + len(bits)), own), columns
+
+
+def _pieces(counts: _Ints) -> Iterator[slice]:
+    """Cut pairs into pieces that have few triplets, at least one pair each."""
+    ends, begin = np.cumsum(counts), 0
+    while begin < len(counts):
+        before = ends[begin - 1] if begin else 0
+        end = max(begin + 1, int(np.searchsorted(ends, before + TRIPLETS_AT_A_TIME, side="right")))
+        yield slice(begin, end)
+        begin = end

@@ -303,7 +303,7 @@ impl BandMiner<'_> {
 
     fn limits(&self, reference: f64) -> Limits {
         let Band { lower, upper, closed, .. } = self.band;
-        Limits { lower: reference + lower, upper: reference + upper, closed }
+        Limits::around(reference, [lower, upper], closed)
     }
 
     /// Writes what each row has within its limits to its place among the results.
@@ -403,9 +403,9 @@ impl StripMiner for MultiSimilarity {
         let mut limits = [[Limits::NOTHING; STRIP]; 2];
         for lane in 0..rows.lanes {
             if let (Some((positive, _)), Some((negative, _))) = (hardest_positives[lane], hardest_negatives[lane]) {
-                let closed = [false; 2];
-                limits[0][lane] = Limits { lower: positive - self.epsilon, upper: f64::INFINITY, closed };
-                limits[1][lane] = Limits { lower: f64::NEG_INFINITY, upper: negative + self.epsilon, closed };
+                let around = |reference, offsets| Limits::around(reference, offsets, [false; 2]);
+                limits[0][lane] = around(positive, [-self.epsilon, f64::INFINITY]);
+                limits[1][lane] = around(negative, [f64::NEG_INFINITY, self.epsilon]);
             }
         }
         rows.within::<L>(negatives, &limits[0], kept);

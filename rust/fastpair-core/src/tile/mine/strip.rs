@@ -22,6 +22,16 @@ impl Limits {
     /// Nothing is within these.
     pub const NOTHING: Self = Self { lower: f64::INFINITY, upper: f64::NEG_INFINITY, closed: [false; 2] };
 
+    /// Limits at offsets from a reference. An infinite offset is no limit, so infinite closenesses are inside.
+    pub fn around(reference: f64, offsets: [f64; 2], closed: [bool; 2]) -> Self {
+        if reference.is_nan() {
+            return Self::NOTHING;
+        }
+        let [lower, upper] = offsets.map(|offset| if offset.is_infinite() { offset } else { reference + offset });
+        let open = offsets.map(f64::is_infinite);
+        Self { lower, upper, closed: [closed[0] || open[0], closed[1] || open[1]] }
+    }
+
     /// Whether a closeness is inside; NaN never is.
     fn hold(&self, key: f64) -> bool {
         let above = key > self.lower || self.closed[0] && key == self.lower;
