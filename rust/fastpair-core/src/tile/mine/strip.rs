@@ -9,6 +9,9 @@ use super::{Best, Found, NONE};
 use crate::simd::Level;
 use std::ops::Range;
 
+/// Pairs that wait to be scored.
+const MOST_PENDING: usize = 1 << 12;
+
 /// Limits of closeness: the score, or a negated distance.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -66,9 +69,9 @@ pub(super) struct Rows<'s, 'a> {
 type Part<'s> = (Range<usize>, &'s Strip<f32>);
 
 impl<'s> Rows<'s, '_> {
-    /// Bytes for what is pending, in all but strange cases.
+    /// Bytes for what is pending.
     pub fn bytes() -> usize {
-        1 << 16
+        (MOST_PENDING + STRIP).next_power_of_two() * size_of::<(u32, u32)>()
     }
 
     #[inline(always)]
@@ -91,7 +94,7 @@ impl<'s> Rows<'s, '_> {
     /// Scores what is pending, row by row, and calls `see` with the lane, the column and the closeness.
     #[cold]
     #[inline(never)]
-    fn settle(&mut self, mut see: impl FnMut(usize, usize, f64)) {
+    fn settle(&mut self, see: &mut impl FnMut(usize, usize, f64)) {
         self.pending.sort_unstable();
         let mut last = None;
         for i in 0..self.pending.len() {
@@ -112,7 +115,8 @@ impl<'s> Rows<'s, '_> {
     #[inline(always)]
     pub fn within<L: Level>(&mut self, among: &[u32], limits: &[Limits; STRIP], kept: &mut [u32]) {
         let possible = lanes_where(|lane| !limits[lane].are_empty());
-        let value = |key: f64| self.order.value(key) as f32;
+        let order = self.order;
+        let value = |key: f64| order.value(key) as f32;
         for (columns, error) in self.parts() {
             let open = lanes_where(|lane| error.0[lane] == f32::INFINITY);
             // From `inside` on a value is certainly above the lower limit, below `outside` certainly not; and so on.
@@ -139,11 +143,12 @@ impl<'s> Rows<'s, '_> {
                     self.pending.push((unsure.trailing_zeros(), column as u32));
                     unsure &= unsure - 1;
                 }
+                if self.pending.len() >= MOST_PENDING {
+                    self.settle(&mut |lane, column, key| kept[column] |= u32::from(limits[lane].hold(key)) << lane);
+                }
             }
         }
-        if !self.pending.is_empty() {
-            self.settle(|lane, column, key| kept[column] |= u32::from(limits[lane].hold(key)) << lane);
-        }
+        self.settle(&mut |lane, column, key| kept[column] |= u32::from(limits[lane].hold(key)) << lane);
     }
 
     /// The nearest, or farthest, column of each row among those with a bit, and its closeness; the first of equal ones.
@@ -167,6 +172,13 @@ impl<'s> Rows<'s, '_> {
                 floor[lane] = if low > floor[lane] { low } else { floor[lane] };
             }
         }
+        let mut found: [Option<(f64, usize)>; STRIP] = [None; STRIP];
+        let mut see = |lane: usize, column, key: f64| {
+            let better = |other: f64| if nearest { key > other } else { key < other };
+            if !key.is_nan() && found[lane].is_none_or(|(other, _)| better(other)) {
+                found[lane] = Some((key, column));
+            }
+        };
         for (columns, error) in self.parts() {
             let open = lanes_where(|lane| error.0[lane] == f32::INFINITY);
             let mut reach = *error;
@@ -181,17 +193,12 @@ impl<'s> Rows<'s, '_> {
                     self.pending.push((hits.trailing_zeros(), column as u32));
                     hits &= hits - 1;
                 }
+                if self.pending.len() >= MOST_PENDING {
+                    self.settle(&mut see);
+                }
             }
         }
-        let mut found: [Option<(f64, usize)>; STRIP] = [None; STRIP];
-        if !self.pending.is_empty() {
-            self.settle(|lane, column, key| {
-                let better = |other: f64| if nearest { key > other } else { key < other };
-                if !key.is_nan() && found[lane].is_none_or(|(other, _)| better(other)) {
-                    found[lane] = Some((key, column));
-                }
-            });
-        }
+        self.settle(&mut see);
         found
     }
 }
