@@ -51,11 +51,11 @@ class MiningReport(NamedTuple):
 
     def __str__(self) -> str:
         """Say it in words."""
-        rows = "" if self.rows == self.queries else f" ({self.rows:,} rows)"
-        text = f"{self.mined:,} negatives for {self.queries:,} queries{rows}, {self.k} each"
-        text += f"; {self.short:,} rows are short" if self.short else "; no row is short"
+        rows = "" if self.rows == self.queries else f" ({_some(self.rows, 'row', 'rows')})"
+        text = f"{_some(self.mined, 'negative', 'negatives')} for {_some(self.queries, 'query', 'queries')}{rows}"
+        text += f", {self.k} each; {_some(self.short, 'row is', 'rows are') if self.short else 'no row is'} short"
         if self.relaxed:
-            text += f"; {self.relaxed:,} break a rule"
+            text += f"; {_some(self.relaxed, 'breaks', 'break')} a rule"
         dropped = [
             f"{count:,} {words}"
             for count, words in (
@@ -70,6 +70,10 @@ class MiningReport(NamedTuple):
             if count
         ]
         return text + "\ndropped pairs: " + (", ".join(dropped) if dropped else "none")
+
+
+def _some(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def count_dropped(

@@ -6,7 +6,7 @@ use super::super::search::Search;
 use super::bits::write_rows;
 use super::columns::Columns;
 use super::strip::{Limits, Rows};
-use super::{Best, Found, StripMiner, carve};
+use super::{Best, Found, StripMiner, WholeStrip, carve};
 use crate::error::Result;
 use crate::pool::Context;
 use crate::simd::Level;
@@ -28,9 +28,13 @@ pub enum Reference {
 }
 
 impl Reference {
-    /// Whether it is one positive of the row.
-    fn is_one(self) -> bool {
-        matches!(self, Self::Hardest | Self::Easiest)
+    /// Which positive of the row it is, if it is one.
+    fn best(self) -> Option<Best> {
+        match self {
+            Self::Hardest => Some(Best::Farthest),
+            Self::Easiest => Some(Best::Nearest),
+            _ => None,
+        }
     }
 }
 
@@ -86,7 +90,7 @@ impl Search<'_> {
         let carve = |panel: &Range<usize>| {
             let count = miner.offset(panel.end) - miner.offset(panel.start);
             BandResults {
-                positives: carve(&mut positives, if band.reference.is_one() { count } else { 0 }),
+                positives: carve(&mut positives, if band.reference.best().is_some() { count } else { 0 }),
                 negatives: carve(&mut negatives, if band.best.is_some() { count } else { 0 }),
                 kept: carve(&mut kept, if band.best.is_some() { 0 } else { count * stride }),
             }
@@ -139,8 +143,14 @@ struct Wanted {
 impl StripMiner for BandMiner<'_> {
     type Out<'o> = BandResults<'o>;
 
+    fn watched(&self) -> Option<Best> {
+        self.band.reference.best()
+    }
+
     #[inline(always)]
-    fn strip<L: Level>(&self, rows: &mut Rows, columns: &mut Columns, start: usize, out: &mut BandResults<'_>) {
+    fn strip<L: Level>(&self, strip: &mut WholeStrip, start: usize, out: &mut BandResults<'_>) {
+        let found = self.watched().map(|best| strip.extreme_positives::<L>(best));
+        let WholeStrip { rows, columns, .. } = strip;
         let mut wanted = Wanted { limits: [Limits::NOTHING; STRIP], places: [None; STRIP] };
         let first = rows.first;
         let place = |lane: usize| self.offset(first + lane) - self.offset(start);
@@ -174,9 +184,7 @@ impl StripMiner for BandMiner<'_> {
                 }
             }
             Reference::Hardest | Reference::Easiest => {
-                let easiest = self.band.reference == Reference::Easiest;
-                let best = if easiest { Best::Nearest } else { Best::Farthest };
-                let found = rows.extreme::<L>(&columns.positives, best);
+                let found = found.unwrap_or([None; STRIP]);
                 for (lane, &found) in found.iter().enumerate().take(lanes) {
                     out.positives[place(lane)] = rows.found(found);
                     wanted.limits[lane] = found.map_or(without, |(key, _)| self.limits(key));

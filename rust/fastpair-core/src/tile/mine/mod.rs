@@ -16,6 +16,7 @@ mod columns;
 mod fused;
 mod multi_similarity;
 mod strip;
+mod watch;
 
 pub use band::{Band, BandResults, Reference};
 pub use bits::{bit_counts, fill_rows, role_bits};
@@ -32,6 +33,7 @@ use crate::simd::{self, Level, Op};
 use columns::{Columns, Kinds};
 use std::ops::Range;
 use strip::Rows;
+use watch::Watch;
 
 /// Which of several columns is the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +66,9 @@ impl Search<'_> {
         let (order, centre) = (self.order(), self.centre());
         let row = columns * size_of::<f32>();
         let usual = (SHEET_BYTES / row.max(1) / STRIP * STRIP).max(STRIP);
-        let own = |rows: usize| rows.next_multiple_of(STRIP) * row + Columns::bytes(columns) + Rows::bytes();
+        let watched = miner.watched();
+        let more = watched.map_or(0, |_| Watch::bytes_per_row(columns));
+        let own = |rows: usize| rows.next_multiple_of(STRIP) * (row + more) + Columns::bytes(columns) + Rows::bytes();
         let threads = context.threads_for(self.cost());
         let kinds = Kinds::new(roles, columns);
         let (threads, most) = self.plan(context, threads, usual.min(rows.len().max(1)), own, |_, _| 0)?;
@@ -77,7 +81,7 @@ impl Search<'_> {
         let make = || {
             let tiles = self.tiles(most, order.negated(), centre.as_deref(), context.isa)?;
             let room = Room {
-                sheet: Sheet::new(most.min(rows.len()), columns)?,
+                sheet: Sheet::new(most.min(rows.len()), columns, watched)?,
                 columns: Columns::new(&kinds),
                 exact: Exact::new(self.metric, self.x, self.y, context.isa),
                 pending: Vec::new(),
@@ -86,16 +90,16 @@ impl Search<'_> {
         };
         let task = |(mut out, panel): (M::Out<'o>, Range<usize>)| {
             spares.with(make, |(tiles, room): &mut (Tiles, Room)| {
-                room.sheet.ends.clear();
-                room.sheet.errors.iter_mut().for_each(Vec::clear);
+                room.sheet.begin(roles, &panel, &mut room.columns);
                 tiles.sweep(panel.clone(), 0..columns, false, &mut room.sheet, context)?;
                 for (i, first) in panel.clone().step_by(STRIP).enumerate() {
                     context.check()?;
                     let lanes = STRIP.min(panel.end - first);
                     room.columns.set(roles, first..first + lanes);
                     let Room { sheet, columns, exact, pending } = room;
-                    let rows = sheet.rows(i, first, lanes, order, exact, pending);
-                    simd::call(context.isa, Look { miner, rows, columns, start: panel.start, out: &mut out });
+                    let (rows, watch) = sheet.rows(i, first, lanes, order, exact, pending);
+                    let strip = WholeStrip { rows, columns, watch, index: i };
+                    simd::call(context.isa, Look { miner, strip, start: panel.start, out: &mut out });
                 }
                 Ok(())
             })
@@ -126,10 +130,12 @@ struct Sheet {
     /// Where the tiles end, and the bound on the errors of each, strip by strip.
     ends: Vec<usize>,
     errors: Vec<Vec<Strip<f32>>>,
+    /// What watches the positives meanwhile.
+    watch: Option<Watch>,
 }
 
 impl Sheet {
-    fn new(rows: usize, columns: usize) -> Result<Self> {
+    fn new(rows: usize, columns: usize, watched: Option<Best>) -> Result<Self> {
         let strips = rows.div_ceil(STRIP);
         let bytes = strips.saturating_mul(columns).saturating_mul(size_of::<Strip<f32>>());
         let mut values = Vec::new();
@@ -139,7 +145,20 @@ impl Sheet {
             return Err(Error::OutOfMemory { bytes });
         }
         values.resize(strips * columns, Strip([0.0; STRIP]));
-        Ok(Self { columns, values, ends: Vec::new(), errors: vec![Vec::new(); strips] })
+        let watch = watched.map(|best| Watch::new(best, strips, columns));
+        Ok(Self { columns, values, ends: Vec::new(), errors: vec![Vec::new(); strips], watch })
+    }
+
+    /// Begins with a panel.
+    fn begin(&mut self, roles: &Roles, panel: &Range<usize>, columns: &mut Columns) {
+        self.ends.clear();
+        self.errors.iter_mut().for_each(Vec::clear);
+        if let Some(watch) = &mut self.watch {
+            for (strip, first) in panel.clone().step_by(STRIP).enumerate() {
+                columns.set(roles, first..panel.end.min(first + STRIP));
+                watch.begin(strip, columns);
+            }
+        }
     }
 
     /// A strip, which begins with row `first` of x and has `lanes` rows.
@@ -151,9 +170,10 @@ impl Sheet {
         order: Order,
         exact: &'s mut Exact<'a>,
         pending: &'s mut Vec<(u32, u32)>,
-    ) -> Rows<'s, 'a> {
+    ) -> (Rows<'s, 'a>, Option<&'s Watch>) {
         let values = &self.values[index * self.columns..][..self.columns];
-        Rows { first, lanes, values, ends: &self.ends, errors: &self.errors[index], order, exact, pending }
+        let rows = Rows { first, lanes, values, ends: &self.ends, errors: &self.errors[index], order, exact, pending };
+        (rows, self.watch.as_ref())
     }
 }
 
@@ -163,6 +183,9 @@ impl Consumer<f32> for Sheet {
         let (strip, end) = (tile.x0 / STRIP, tile.y0 + tile.values.len());
         self.values[strip * self.columns + tile.y0..strip * self.columns + end].copy_from_slice(tile.values);
         self.errors[strip].push(*tile.error);
+        if let Some(watch) = &mut self.watch {
+            watch.see::<L>(strip, tile.y0, tile.values, tile.error);
+        }
         if strip == 0 {
             self.ends.push(end);
         }
@@ -170,19 +193,42 @@ impl Consumer<f32> for Sheet {
     }
 }
 
+/// 32 whole rows, what the columns are to them, and what was seen of their positives on the way.
+struct WholeStrip<'s, 'a, 'k> {
+    rows: Rows<'s, 'a>,
+    columns: &'s mut Columns<'k>,
+    watch: Option<&'s Watch>,
+    /// Which strip of the panel.
+    index: usize,
+}
+
+impl WholeStrip<'_, '_, '_> {
+    /// The nearest, or farthest, positive of each row.
+    #[inline(always)]
+    fn extreme_positives<L: Level>(&mut self, best: Best) -> [Option<(f64, usize)>; STRIP] {
+        match self.watch {
+            Some(watch) => watch.found::<L>(self.index, &mut self.rows, self.columns),
+            None => self.rows.extreme::<L>(&self.columns.positives, best),
+        }
+    }
+}
+
 /// Something that says which columns of 32 rows it wants.
 trait StripMiner: Sync {
     /// Where the results of a panel go.
     type Out<'o>: Send;
+    /// Which positives of each row to look for while tiles are made, if any.
+    fn watched(&self) -> Option<Best> {
+        None
+    }
     /// Looks at a strip of the panel that begins with row `start`.
-    fn strip<L: Level>(&self, rows: &mut Rows, columns: &mut Columns, start: usize, out: &mut Self::Out<'_>);
+    fn strip<L: Level>(&self, strip: &mut WholeStrip, start: usize, out: &mut Self::Out<'_>);
 }
 
 /// Shows a strip to a miner.
 struct Look<'m, 's, 'a, 'k, 'o, M: StripMiner> {
     miner: &'m M,
-    rows: Rows<'s, 'a>,
-    columns: &'m mut Columns<'k>,
+    strip: WholeStrip<'s, 'a, 'k>,
     start: usize,
     out: &'m mut M::Out<'o>,
 }
@@ -191,6 +237,6 @@ impl<M: StripMiner> Op for Look<'_, '_, '_, '_, '_, M> {
     type Out = ();
     #[inline(always)]
     fn run<L: Level>(mut self) {
-        self.miner.strip::<L>(&mut self.rows, self.columns, self.start, self.out);
+        self.miner.strip::<L>(&mut self.strip, self.start, self.out);
     }
 }

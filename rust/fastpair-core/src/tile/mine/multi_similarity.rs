@@ -5,8 +5,8 @@ use super::super::kernel::STRIP;
 use super::super::search::Search;
 use super::bits::write_rows;
 use super::columns::Columns;
-use super::strip::{Limits, Rows};
-use super::{Best, StripMiner, carve};
+use super::strip::Limits;
+use super::{Best, StripMiner, WholeStrip, carve};
 use crate::error::Result;
 use crate::pool::Context;
 use crate::simd::Level;
@@ -45,8 +45,9 @@ impl StripMiner for MultiSimilarity {
     type Out<'o> = [&'o mut [u8]; 2];
 
     #[inline(always)]
-    fn strip<L: Level>(&self, rows: &mut Rows, columns: &mut Columns, start: usize, out: &mut [&mut [u8]; 2]) {
-        let Columns { positives, negatives, kept, others, .. } = columns;
+    fn strip<L: Level>(&self, strip: &mut WholeStrip, start: usize, out: &mut [&mut [u8]; 2]) {
+        let WholeStrip { rows, columns, .. } = strip;
+        let Columns { positives, negatives, kept, others, .. } = &mut **columns;
         let closed = [true, false];
         if self.duplicates < f64::INFINITY {
             let fresh = Limits { lower: f64::NEG_INFINITY, upper: self.duplicates, closed };

@@ -12,6 +12,8 @@ use std::ops::Range;
 /// Pairs that wait to be scored.
 const MOST_PENDING: usize = 1 << 12;
 
+const NOTHING_FOUND: [Option<(f64, usize)>; STRIP] = [None; STRIP];
+
 /// Limits of closeness: the score, or a negated distance.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -172,13 +174,7 @@ impl<'s> Rows<'s, '_> {
                 floor[lane] = if low > floor[lane] { low } else { floor[lane] };
             }
         }
-        let mut found: [Option<(f64, usize)>; STRIP] = [None; STRIP];
-        let mut see = |lane: usize, column, key: f64| {
-            let better = |other: f64| if nearest { key > other } else { key < other };
-            if !key.is_nan() && found[lane].is_none_or(|(other, _)| better(other)) {
-                found[lane] = Some((key, column));
-            }
-        };
+        let mut found = NOTHING_FOUND;
         for (columns, error) in self.parts() {
             let open = lanes_where(|lane| error.0[lane] == f32::INFINITY);
             let mut reach = *error;
@@ -194,17 +190,34 @@ impl<'s> Rows<'s, '_> {
                     hits &= hits - 1;
                 }
                 if self.pending.len() >= MOST_PENDING {
-                    self.settle(&mut see);
+                    self.enter_pending(best, &mut found);
                 }
             }
         }
-        self.settle(&mut see);
+        self.enter_pending(best, &mut found);
         found
+    }
+
+    /// The nearest, or farthest, of the columns that are pending.
+    pub fn best_of_pending(&mut self, best: Best) -> [Option<(f64, usize)>; STRIP] {
+        let mut found = NOTHING_FOUND;
+        self.enter_pending(best, &mut found);
+        found
+    }
+
+    /// Scores what is pending, and keeps what is better than what was found before.
+    fn enter_pending(&mut self, best: Best, found: &mut [Option<(f64, usize)>; STRIP]) {
+        self.settle(&mut |lane, column, key| {
+            let better = |other: f64| if best == Best::Nearest { key > other } else { key < other };
+            if !key.is_nan() && found[lane].is_none_or(|(other, _)| better(other)) {
+                found[lane] = Some((key, column));
+            }
+        });
     }
 }
 
 /// The lanes for which something holds.
 #[inline(always)]
-fn lanes_where(holds: impl Fn(usize) -> bool) -> u32 {
+pub(super) fn lanes_where(holds: impl Fn(usize) -> bool) -> u32 {
     (0..STRIP).fold(0, |bits, lane| bits | u32::from(holds(lane)) << lane)
 }
