@@ -50,7 +50,7 @@ pub type Found = (i64, f64);
 const NONE: Found = (-1, f64::NAN);
 
 /// Bytes of a sheet that a thread is given if it may have so much.
-const SHEET_BYTES: usize = 4 << 20;
+const SHEET_BYTES: usize = 8 << 20;
 
 impl Search<'_> {
     /// Shows a miner all strips of some rows of x; `carve` makes room for the results of each panel, one after the other.
