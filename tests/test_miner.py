@@ -80,6 +80,44 @@ def test_similarities_and_threads(batch):
     assert own == pytest.approx(value, rel=1e-9)
 
 
+OPTIONS = [
+    {"temperature": np.linspace(0.3, 1, 30)},
+    {"margin": 0.2},
+    {"arc_margin": 0.2},
+    {"label_smoothing": 0.1},
+    {"hard_k": 3},
+    {"hard_threshold": 0.2},
+    {"focal_gamma": 0.5},
+    {"include_positive": False},
+    {"neg_weights": np.linspace(0.5, 2, 30)},
+    {"pos_weights": np.linspace(0.5, 2, 30)},
+    {"weights": np.linspace(0, 1, 30)},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: next(iter(options)))
+def test_a_miner_goes_with_other_options(rng, options):
+    x, y = rng.normal(size=(2, 30, 6))
+    miner = mining.Miner(mining.hard_mask, kind="margin", margin=0.5)
+    value, grads = losses.info_nce(x, y, neg_mask=miner, return_grad=True, **options)
+    expected, meant = losses.info_nce(x, y, neg_mask=miner(x, y), return_grad=True, **options)
+    assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(grads.x, meant.x, atol=1e-13)
+
+
+def test_a_temperature_for_each_pair_hides_similarities_from_a_miner():
+    miner = mining.Miner(mining.hard_mask)
+    with pytest.raises(ValueError, match="a Miner as neg_mask looks at similarities; pass one temperature"):
+        losses.info_nce(np.eye(3), np.eye(3), temperature=np.ones((3, 3)), neg_mask=miner)
+
+
+def test_similarities_that_are_given_have_no_duplicates():
+    similarities = np.array([[5.0, 4.9, 1.0], [4.8, 5.0, 0.0], [0.0, 1.0, 5.0]])
+    miner = mining.Miner(mining.multi_similarity_mask, epsilon=0.3)
+    rows = losses.info_nce(similarities=similarities, neg_mask=miner, temperature=1.0, reduction="none")
+    np.testing.assert_allclose(rows, [np.log1p(np.exp(-0.1)), np.log1p(np.exp(-0.2)), 0.0], atol=1e-12)
+
+
 def test_rows_without_a_positive_and_nan():
     similarities = np.array([[0.9, 0.5, 0.8], [0.1, 0.2, 0.3], [0.5, np.nan, 0.5]])
     miner = mining.Miner(mining.hard_mask, kind="margin", margin=0.2)
@@ -125,6 +163,13 @@ def test_negatives_in_every_format(rng):
         expected = losses.info_nce(x, y, neg_mask=chosen, **further)
         for mask in formats(chosen):
             assert losses.info_nce(x, y, neg_mask=mask, **further) == expected
+
+
+def test_tuples_of_numbers_and_of_rows_are_arrays(rng):
+    x, y = rng.normal(size=(2, 2, 5))
+    assert losses.info_nce(x, y, (1, 0)) == losses.info_nce(x, y, np.array([1, 0]))
+    mask = ((True, True), (False, True))
+    assert losses.info_nce(x, y, neg_mask=mask) == losses.info_nce(x, y, neg_mask=np.array(mask))
 
 
 BAD = [

@@ -12,7 +12,16 @@ import numpy.typing as npt
 from fastpair._array import host_array
 from fastpair._embeddings import is_sparse
 
-__all__ = ["CompressedRows", "Coordinates", "index_dtype", "packed_pairs", "stride_of", "unpacked"]
+__all__ = [
+    "CompressedRows",
+    "Coordinates",
+    "bools_or_bits",
+    "index_dtype",
+    "is_listed",
+    "packed_pairs",
+    "stride_of",
+    "unpacked",
+]
 
 _Array: TypeAlias = npt.NDArray[Any]
 _Ints: TypeAlias = npt.NDArray[np.int64]
@@ -51,11 +60,35 @@ def unpacked(bits: _Bytes, columns: int) -> _Bools:
     return np.unpackbits(bits, axis=-1, count=columns).view(np.bool_)
 
 
+def is_listed(pairs: Any) -> bool:
+    """Say whether pairs are in compressed rows, coordinates or a sparse matrix.
+
+    A tuple of numbers, or of rows of bools, is an array.
+    """
+    if not isinstance(pairs, tuple):
+        return is_sparse(pairs)
+    return bool(pairs) and all(np.ndim(part) == 1 and not _is_bool(part) for part in pairs)
+
+
+def _is_bool(values: Any) -> bool:
+    dtype = getattr(values, "dtype", None)
+    return len(values) > 0 and str(np.asarray(values).dtype if dtype is None else dtype).endswith("bool")
+
+
+def bools_or_bits(pairs: Any, argument: str, shape: tuple[int, int]) -> _Array:
+    """Return pairs in any format as packed bits, or as bools if that is what they are."""
+    if not is_listed(pairs):
+        array = host_array(pairs, argument)
+        if array.dtype == np.bool_ and array.shape == shape:
+            return array
+    return packed_pairs(pairs, argument, shape)
+
+
 def packed_pairs(pairs: Any, argument: str, shape: tuple[int, int]) -> _Bytes:
     """Return packed bits of pairs in any format, shape (n, ceil(m / 8))."""
     if isinstance(pairs, Coordinates):
         return _from_coordinates(*_indices(pairs, argument), argument, shape)
-    if isinstance(pairs, tuple):
+    if isinstance(pairs, tuple) and is_listed(pairs):
         if len(pairs) != 2:
             raise ValueError(f"{argument} is a tuple of {len(pairs)}; {_HINT.format(shape=shape)}")
         return _from_compressed(*_indices(pairs, argument), argument, shape)

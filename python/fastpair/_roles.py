@@ -12,8 +12,7 @@ import numpy.typing as npt
 
 from fastpair import _core
 from fastpair._array import host_array
-from fastpair._embeddings import is_sparse
-from fastpair._pair_sets import packed_pairs, stride_of, unpacked
+from fastpair._pair_sets import bools_or_bits, is_listed, packed_pairs, stride_of, unpacked
 
 __all__ = ["Mined", "Roles", "Rule", "full_mask", "parse_mask", "parse_roles", "same_codes"]
 
@@ -272,22 +271,15 @@ def _with_negatives(roles: Roles, neg_mask: Any) -> Roles:
 
 def parse_mask(mask: Any, argument: str, shape: tuple[int, int]) -> _Bools:
     """Return a bool for each pair of a set in any format."""
-    if isinstance(mask, tuple) or is_sparse(mask):
-        return unpacked(packed_pairs(mask, argument, shape), shape[1])
-    array = host_array(mask, argument)
-    if array.dtype == np.bool_ and array.shape == shape:
-        return array
-    return unpacked(packed_pairs(array, argument, shape), shape[1])
+    return _bools(bools_or_bits(mask, argument, shape), shape[1])
 
 
 def _parse_positives(positives: Any, rows: int, columns: int) -> _Array:
-    if isinstance(positives, tuple) or is_sparse(positives):
+    if is_listed(positives):
         return packed_pairs(positives, "positives", (rows, columns))
     array = host_array(positives, "positives")
-    if array.dtype == np.bool_ and array.shape == (rows, columns):
-        return array
-    if array.dtype == np.uint8 and array.ndim == 2:
-        return packed_pairs(array, "positives", (rows, columns))
+    if (array.dtype == np.bool_ and array.shape == (rows, columns)) or (array.dtype == np.uint8 and array.ndim == 2):
+        return bools_or_bits(array, "positives", (rows, columns))
     if array.size == 0 and array.shape == (rows,):
         return np.zeros(0, np.int64)
     if array.dtype.kind not in "iu" or array.shape != (rows,):

@@ -93,6 +93,11 @@ class Pairs:
         return self.x is not None and self.y is None
 
     @property
+    def closeness(self) -> str:
+        """What similarities are: the metric, or "given", where nothing is known of them."""
+        return self.metric if self.similarities is None else "given"
+
+    @property
     def narrow(self) -> bool:
         """Whether float32 holds all inputs exactly."""
         return all(is_narrow(array) for array in (self.x, self.y, self.similarities) if array is not None)

@@ -149,7 +149,7 @@ def hcl(
         neg_mask=neg_mask,
         groups=groups,
         ids=ids,
-        metric=pairs.metric,
+        metric=pairs.closeness,
     )
     if getattr(roles.positives, "ndim", 1) != 1:
         raise ValueError("positives is a mask, but hcl has one positive in each row; pass its column")

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike, host_array
-from fastpair._embeddings import check_flag, embeddings, is_sparse, numbers
+from fastpair._embeddings import check_flag, embeddings, numbers
+from fastpair._pair_sets import is_listed
 from fastpair._random import generator
 from fastpair._roles import Roles, parse_roles
 from fastpair._validate import check_not_negative
@@ -90,7 +91,7 @@ def parse_form(
         groups=groups,
         ids=ids,
         extra=0 if extra is None else len(extra),
-        metric=pairs.metric,
+        metric=pairs.closeness,
     )
     if rng is not None:
         roles = _sampled(roles, rng)
@@ -173,7 +174,7 @@ def evaluate_slots(
 
 def _replaced(positives: Any) -> _Array | None:
     """Return positives if they are similarities."""
-    if positives is None or isinstance(positives, tuple) or is_sparse(positives):
+    if positives is None or is_listed(positives):
         return None
     array = host_array(positives, "positives")
     is_float = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
@@ -252,6 +253,8 @@ def _check_combination(form: Form) -> None:
     options = form.options
     if np.ndim(form.temperature) == 2:
         clash = [name for name in SELECTING if name in options]
+        if form.roles.miner is not None:
+            clash.append("a Miner as neg_mask")
         if clash:
             raise ValueError(f"{clash[0]} looks at similarities; pass one temperature, or one for each row, with it")
     if form.grad_weights:

@@ -161,7 +161,7 @@ def siglip(
         neg_mask=neg_mask,
         groups=groups,
         ids=ids,
-        metric=pairs.metric,
+        metric=pairs.closeness,
     )
     options = {
         **roles.options(),

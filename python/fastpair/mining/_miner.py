@@ -42,10 +42,12 @@ class Miner:
     Notes
     -----
     As ``neg_mask=`` of a loss it works on the rows of similarities that the loss has anyway: no pair is ever listed,
-    and it costs next to nothing. There it compares similarities as the loss computes them, in float32 for float32
-    embeddings and with the loss's metric (where that is a distance, by its negative), so that a pair closer to a limit
-    than these are exact may fall on its other side. `multi_similarity_mask` also leaves out the positives that are not
-    hard. What is mined carries no gradient.
+    and it adds some 10 to 20 % to the time (of `fastpair.losses.info_nce`, 8,192 rows of 256, with gradients). There
+    it compares similarities as the loss computes them, in float32 for float32 embeddings and with the loss's metric
+    (where that is a distance, by its negative), so that a pair closer to a limit than these are exact may fall on its
+    other side. Further negatives of the loss are mined like its columns, and similarities that replace positives are
+    what these are measured by. `multi_similarity_mask` also leaves out the positives that are not hard, and, where the
+    metric is the cosine of embeddings, those that are duplicates. What is mined carries no gradient.
 
     Examples
     --------

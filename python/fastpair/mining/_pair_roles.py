@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import host_array
-from fastpair._embeddings import is_sparse
-from fastpair._pair_sets import packed_pairs, unpacked
+from fastpair._pair_sets import bools_or_bits, is_listed, unpacked
 from fastpair._roles import parse_roles
 
 __all__ = ["PairRoles", "parse_pair_roles"]
@@ -63,21 +62,12 @@ def parse_pair_roles(
 ) -> PairRoles:
     """Check roles of pairs; without positives they are the `diagonal`, or none."""
     given: str | _Array | None = None
-    if positives is not None and (isinstance(positives, tuple) or is_sparse(positives) or _is_matrix(positives)):
-        given = _parse_pairs(positives, "positives", shape)
+    if positives is not None and (is_listed(positives) or _is_matrix(positives)):
+        given = bools_or_bits(positives, "positives", shape)
     elif positives is not None or diagonal:
         given = parse_roles(shape, False, positives).positives
-    return PairRoles(shape, given, None if ignore is None else _parse_pairs(ignore, "ignore", shape))
+    return PairRoles(shape, given, None if ignore is None else bools_or_bits(ignore, "ignore", shape))
 
 
 def _is_matrix(values: Any) -> bool:
     return host_array(values, "positives").ndim == 2
-
-
-def _parse_pairs(pairs: Any, argument: str, shape: tuple[int, int]) -> _Array:
-    """Return bools as they are, and other formats as packed bits."""
-    if not isinstance(pairs, tuple) and not is_sparse(pairs):
-        array = host_array(pairs, argument)
-        if array.dtype == np.bool_ and array.shape == shape:
-            return array
-    return packed_pairs(pairs, argument, shape)
