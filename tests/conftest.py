@@ -4,6 +4,8 @@ import os
 
 import cases
 import helpers
+import libraries
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -43,3 +45,16 @@ def dtype(request):
 def rng(request):
     """Random numbers that are the same in every run of a test."""
     return cases.generator(request.node.name)
+
+
+@pytest.fixture
+def cupy():
+    """CuPy where there is a GPU, else the stand-in that runs the same kernels on the processor."""
+    with libraries.cupy_or_stand_in() as library:
+        yield library
+
+
+@pytest.fixture(params=["numpy", "cupy"])
+def xp(request):
+    """The library of the arrays: what a test does with numpy, it does with CuPy too."""
+    return np if request.param == "numpy" else request.getfixturevalue("cupy")

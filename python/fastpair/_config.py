@@ -1,4 +1,4 @@
-"""How fastpair runs here: versions, instruction set and threads."""
+"""How fastpair runs here: versions, instruction set, threads and GPUs."""
 
 import platform
 from typing import Literal, overload
@@ -61,7 +61,7 @@ def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
 @overload
 def show_config(mode: Literal["dicts"]) -> dict[str, str | int | list[str]]: ...
 def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, str | int | list[str]] | None:
-    """Show versions, the instruction set in use and the number of threads.
+    """Show versions, the instruction set in use, the number of threads, and the GPUs that CuPy finds.
 
     Parameters
     ----------
@@ -78,11 +78,15 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, str | 
     ValueError
         If `mode` is neither.
 
+    Notes
+    -----
+    To find GPUs, CuPy is imported if it is installed. Nothing else does so before it is handed an array in GPU memory.
+
     Examples
     --------
     >>> import fastpair
     >>> sorted(fastpair.show_config(mode="dicts"))
-    ['fastpair', 'isa', 'isas', 'machine', 'numpy', 'python', 'threads']
+    ['cupy', 'fastpair', 'gpus', 'isa', 'isas', 'machine', 'numpy', 'python', 'threads']
     """
     config: dict[str, str | int | list[str]] = {
         "fastpair": __version__,
@@ -92,6 +96,7 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, str | 
         "isa": _core.isa(),
         "isas": _core.available_isas(),
         "threads": get_num_threads(),
+        **_cupy_and_gpus(),
     }
     if mode == "dicts":
         return config
@@ -99,6 +104,26 @@ def show_config(mode: Literal["stdout", "dicts"] = "stdout") -> dict[str, str | 
         raise ValueError(f'mode must be "stdout" or "dicts", not {mode!r}')
     notes = {"isa": "instruction set in use", "isas": "instruction sets of this processor", "threads": "default"}
     for name, value in config.items():
-        text = ", ".join(value) if isinstance(value, list) else str(value)
+        text = ", ".join(value) or "none" if isinstance(value, list) else str(value)
         print(f"{name:9} {text}" + (f"  ({notes[name]})" if name in notes else ""))
     return None
+
+
+def _cupy_and_gpus() -> dict[str, str | int | list[str]]:
+    """Return the version of CuPy and the devices that it finds."""
+    try:
+        import cupy
+
+        version = str(cupy.__version__)
+        runtime = cupy.cuda.runtime
+        found = [runtime.getDeviceProperties(device) for device in range(runtime.getDeviceCount())]
+    except ImportError:
+        return {"cupy": "not installed", "gpus": []}
+    except Exception as error:  # an error of CUDA, of a type that only CuPy has: there is no driver, say
+        return {"cupy": f"{version} ({error})", "gpus": []}
+    gpus = [
+        f"{index}: {device['name'].decode()}, sm_{device['major']}{device['minor']}, "
+        f"{device['totalGlobalMem'] / 2**30:.0f} GiB"
+        for index, device in enumerate(found)
+    ]
+    return {"cupy": version, "gpus": gpus}

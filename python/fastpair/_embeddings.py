@@ -7,7 +7,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, gpu_call, kernels_of
 
 __all__ = [
     "METRICS",
@@ -71,9 +71,12 @@ def check_count(count: SupportsIndex, argument: str, least: int) -> int:
 
 
 def is_sparse(values: object) -> bool:
-    """Whether this is a sparse matrix or array of scipy, which is not imported to find out."""
+    """Whether this is a sparse matrix or array of scipy, which is not imported to find out.
+
+    Beside arrays on a GPU it is like any other object of the host, and `array_of` refuses it.
+    """
     module = sys.modules.get("scipy.sparse")
-    return module is not None and bool(module.issparse(values))
+    return module is not None and bool(module.issparse(values)) and gpu_call.get() is None
 
 
 def is_narrow(array: _Array) -> bool:
@@ -121,7 +124,9 @@ def _check_width(x: _Array, y: _Array) -> None:
 
 def _pack(array: _Array, metric: str) -> _Array:
     """Pack bool into bits where the metric is one of bits."""
-    return np.packbits(array, axis=-1) if metric in METRICS_OF_BITS and array.dtype == np.bool_ else array
+    if metric not in METRICS_OF_BITS or array.dtype != np.bool_:
+        return array
+    return np.packbits(array, axis=-1) if isinstance(array, np.ndarray) else kernels_of(array).pack_bools(array)
 
 
 def _matrix(array: _Array, argument: str) -> _Array:
@@ -138,7 +143,7 @@ def numbers(values: ArrayLike, argument: str, metric: str) -> _Array:
             f"{argument} is a sparse {type(values).__name__}, which only searches, pairwise and rowwise take, "
             f"with metric='dot' or 'cosine'; pass {argument}.toarray() here"
         )
-    array = host_array(values, argument)
+    array = array_of(values, argument)
     dtype = array.dtype
     if metric in METRICS_OF_BITS:
         if dtype != np.bool_ and dtype != np.uint8:

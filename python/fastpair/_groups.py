@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair import _core
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, kernels_of, library_of
 
 __all__ = ["Groups", "parse_groups"]
 
@@ -23,9 +23,9 @@ def parse_groups(groups: ArrayLike | None, offsets: ArrayLike | None, rows: int)
     if groups is not None and offsets is not None:
         raise ValueError("groups and offsets were both given; pass ids with groups= or borders with offsets=, not both")
     if offsets is not None:
-        return _from_offsets(host_array(offsets, "offsets"), rows)
+        return _from_offsets(array_of(offsets, "offsets"), rows)
     if groups is not None:
-        return _from_ids(host_array(groups, "groups"), rows)
+        return _from_ids(array_of(groups, "groups"), rows)
     return None
 
 
@@ -34,8 +34,10 @@ def _from_offsets(offsets: npt.NDArray[Any], rows: int) -> Groups:
         raise TypeError(f"offsets has dtype {offsets.dtype}; pass integers: where each group begins, and the end")
     if offsets.ndim != 1:
         raise ValueError(f"offsets has shape {offsets.shape}; pass one dimension of g + 1 offsets for g groups")
-    codes = _core.codes_from_offsets(np.require(offsets, np.int64, ["C", "A"]), rows)
-    return Groups(codes, np.arange(len(offsets) - 1))
+    if isinstance(offsets, np.ndarray):
+        offsets = np.require(offsets, np.int64, ["C", "A"])
+    codes = kernels_of(offsets).codes_from_offsets(offsets, rows)
+    return Groups(codes, library_of(offsets).arange(len(offsets) - 1))
 
 
 def _from_ids(ids: npt.NDArray[Any], rows: int) -> Groups:
@@ -45,7 +47,7 @@ def _from_ids(ids: npt.NDArray[Any], rows: int) -> Groups:
         ids = ids.astype(np.intp)  # what numpy makes of an empty list
     kind = ids.dtype.kind
     if kind in "biu":
-        codes, first_rows = _core.group_codes(ids)
+        codes, first_rows = kernels_of(ids).group_codes(ids)
     elif kind in "mM":
         codes, first_rows = _core.group_codes(ids.view(np.int64))
     elif kind in "US":

@@ -41,7 +41,10 @@ def parse_labels(
 
 def with_swap_hint(error: ValueError, scores: npt.NDArray[Any]) -> ValueError:
     """Return the error, with a hint if labels were refused and the scores look like labels."""
-    if str(error).startswith("labels holds") and len(np.unique(scores)) <= 2:
+    if not str(error).startswith("labels holds"):
+        return error
+    bits = scores.view(np.uint16) if scores.dtype.kind == "V" else scores  # CuPy does not sort bfloat16
+    if len(np.unique(bits)) <= 2:
         return ValueError(f"{error}. The arguments look swapped: scores holds two values at most. {ORDER}")
     return error
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import host_array
+from fastpair._array import array_of, kernels_of, library_of
 from fastpair._embeddings import is_sparse
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "bools_or_bits",
     "index_dtype",
     "is_listed",
+    "packed",
     "packed_pairs",
     "stride_of",
     "unpacked",
@@ -55,9 +56,16 @@ def stride_of(columns: int) -> int:
     return -(-columns // 8)
 
 
+def packed(bools: _Bools) -> _Bytes:
+    """Return rows of bools as packed bits."""
+    return np.packbits(bools, axis=1) if isinstance(bools, np.ndarray) else kernels_of(bools).pack_bools(bools)
+
+
 def unpacked(bits: _Bytes, columns: int) -> _Bools:
     """Return packed rows as bools."""
-    return np.unpackbits(bits, axis=-1, count=columns).view(np.bool_)
+    if isinstance(bits, np.ndarray):
+        return np.unpackbits(bits, axis=-1, count=columns).view(np.bool_)
+    return kernels_of(bits).unpack_bools(bits, columns)  # type: ignore[no-any-return]
 
 
 def is_listed(pairs: Any) -> bool:
@@ -78,7 +86,7 @@ def _is_bool(values: Any) -> bool:
 def bools_or_bits(pairs: Any, argument: str, shape: tuple[int, int]) -> _Array:
     """Return pairs in any format as packed bits, or as bools if that is what they are."""
     if not is_listed(pairs):
-        array = host_array(pairs, argument)
+        array = array_of(pairs, argument)
         if array.dtype == np.bool_ and array.shape == shape:
             return array
     return packed_pairs(pairs, argument, shape)
@@ -97,16 +105,16 @@ def packed_pairs(pairs: Any, argument: str, shape: tuple[int, int]) -> _Bytes:
             raise ValueError(f"{argument} is a sparse matrix of shape {pairs.shape}; pass shape {shape}")
         compressed = pairs.tocsr()
         return _from_compressed(compressed.indptr, compressed.indices, argument, shape)
-    array = host_array(pairs, argument)
+    array = array_of(pairs, argument)
     if array.dtype == np.bool_ and array.shape == shape:
-        return np.packbits(array, axis=1)
+        return packed(array)
     if array.dtype == np.uint8 and array.shape == (shape[0], stride_of(shape[1])):
-        return np.ascontiguousarray(array)
+        return library_of(array).ascontiguousarray(array)  # type: ignore[no-any-return]
     raise ValueError(f"{argument} has shape {array.shape} and dtype {array.dtype}; {_HINT.format(shape=shape)}")
 
 
 def _indices(pairs: tuple[Any, Any], argument: str) -> tuple[_Array, _Array]:
-    left, right = host_array(pairs[0], f"{argument}[0]"), host_array(pairs[1], f"{argument}[1]")
+    left, right = array_of(pairs[0], f"{argument}[0]"), array_of(pairs[1], f"{argument}[1]")
     for place, array in enumerate((left, right)):
         if array.ndim != 1 or not (array.dtype.kind in "iu" or array.size == 0):
             raise ValueError(
@@ -117,11 +125,21 @@ def _indices(pairs: tuple[Any, Any], argument: str) -> tuple[_Array, _Array]:
 
 def _from_compressed(indptr: _Array, indices: _Array, argument: str, shape: tuple[int, int]) -> _Bytes:
     starts = indptr.astype(np.int64)
-    if len(starts) != shape[0] + 1 or starts[0] != 0 or starts[-1] != len(indices) or (np.diff(starts) < 0).any():
-        raise ValueError(
-            f"{argument}[0] has {len(starts)} entries; pass compressed rows: {shape[0] + 1} that ascend from 0 to "
-            f"{len(indices)}, the number of pairs"
-        )
+
+    def demand(ascending: Any) -> None:
+        if not ascending:
+            raise ValueError(
+                f"{argument}[0] has {len(starts)} entries; pass compressed rows: {shape[0] + 1} that ascend from 0 to "
+                f"{len(indices)}, the number of pairs"
+            )
+
+    demand(len(starts) == shape[0] + 1)
+    if not isinstance(starts, np.ndarray):
+        found, _, strange, wrong = kernels_of(starts).set_bits(shape, None, indices, starts)
+        demand(not wrong)
+        _demand_place(indices, strange, argument, "column", shape[1])
+        return found  # type: ignore[no-any-return]
+    demand(starts[0] == 0 and starts[-1] == len(indices) and (np.diff(starts) >= 0).all())
     bits = np.zeros((shape[0], stride_of(shape[1])), np.uint8)
     step = 1 << 20
     for begin in range(0, len(indices), step):  # rows of a part at a time, not of all pairs
@@ -134,6 +152,11 @@ def _from_compressed(indptr: _Array, indices: _Array, argument: str, shape: tupl
 def _from_coordinates(rows: _Array, columns: _Array, argument: str, shape: tuple[int, int]) -> _Bytes:
     if len(rows) != len(columns):
         raise ValueError(f"{argument} has {len(rows)} rows and {len(columns)} columns; pass one of both for each pair")
+    if not isinstance(rows, np.ndarray):
+        found, row, column, _ = kernels_of(rows).set_bits(shape, rows, columns)
+        _demand_place(rows, row, argument, "row", shape[0])
+        _demand_place(columns, column, argument, "column", shape[1])
+        return found  # type: ignore[no-any-return]
     bits = np.zeros((shape[0], stride_of(shape[1])), np.uint8)
     _set(bits, rows, columns, argument, shape)
     return bits
@@ -142,7 +165,12 @@ def _from_coordinates(rows: _Array, columns: _Array, argument: str, shape: tuple
 def _set(bits: _Bytes, rows: _Array, columns: _Array, argument: str, shape: tuple[int, int]) -> None:
     for values, count, what in ((rows, shape[0], "row"), (columns, shape[1], "column")):
         strange = (values < 0) | (values >= count)
-        if strange.any():
-            raise ValueError(f"{argument} names {what} {values[strange.argmax()]}, but there are {count}")
+        _demand_place(values, int(strange.argmax()) if strange.any() else -1, argument, what, count)
     masks = np.right_shift(np.uint8(128), (columns % 8).astype(np.uint8))
     np.bitwise_or.at(bits, (rows, columns // 8), masks)
+
+
+def _demand_place(values: _Array, strange: int, argument: str, what: str, count: int) -> None:
+    """Raise if the entry at place `strange` does not exist, or -1."""
+    if strange >= 0:
+        raise ValueError(f"{argument} names {what} {int(values[strange])}, but there are {count}")

@@ -10,8 +10,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import host_array
+from fastpair._array import array_of, kernels_of, library_of, library_of_call
 from fastpair._pair_sets import bools_or_bits, is_listed, packed_pairs, stride_of, unpacked
 
 __all__ = ["Mined", "Roles", "Rule", "full_mask", "parse_mask", "parse_roles", "same_codes"]
@@ -61,23 +60,33 @@ class Roles:
         others = (self.labels, self.self_columns, self.ignore, self.groups, self.ids, self.miner)
         return square and isinstance(self.positives, str) and all(other is None for other in others)
 
+    @property
+    def masked(self) -> bool:
+        """Whether positives are a mask."""
+        return not (self.positives is None or isinstance(self.positives, str)) and self.positives.ndim == 2
+
+    @property
+    def listed(self) -> bool:
+        """Whether positives are a column of each row."""
+        return not (self.positives is None or isinstance(self.positives, str)) and self.positives.ndim == 1
+
     def swapped(self) -> "Roles":
         """Exchange rows and columns."""
         rows, columns = self.shape
-        positives, labels = self.positives, self.labels
-        if isinstance(positives, np.ndarray) and positives.ndim == 2:
-            positives = _bools(positives, columns).T
-        elif isinstance(positives, np.ndarray):
-            labels = np.arange(columns), np.where(positives >= 0, positives, NO_COLUMN)
+        positives, labels, library = self.positives, self.labels, library_of_call()
+        if self.masked:
+            positives = _bools(self.positives, columns).T
+        elif self.listed:
+            labels = library.arange(columns), np.where(self.positives >= 0, self.positives, NO_COLUMN)
             positives = None
-        elif positives == "diagonal" and rows != columns:
-            labels = np.arange(columns), np.arange(rows)
+        elif self.positives is not None and rows != columns:
+            labels = library.arange(columns), library.arange(rows)
             positives = None
         elif labels is not None:
             labels = labels[1], labels[0]
         own = self.self_columns
         if own is not None:
-            own = np.arange(columns)  # the diagonal of a square
+            own = library.arange(columns)  # the diagonal of a square
         return Roles(
             (columns, rows),
             positives,
@@ -91,16 +100,20 @@ class Roles:
 
     def positive_mask(self) -> _Bools:
         """Return which pairs are positive, shape (n, m)."""
-        if isinstance(self.positives, np.ndarray) and self.positives.ndim == 2:
+        if self.masked:
             mask = _bools(self.positives, self.shape[1]).copy()
         elif self.labels is not None:
             mask = self.labels[0][:, np.newaxis] == self.labels[1]
         else:
-            mask = np.zeros(self.shape, np.bool_)
-            rows = np.arange(self.shape[0])
-            columns = self.positives if isinstance(self.positives, np.ndarray) else rows
-            within = (columns >= 0) & (columns < self.shape[1])
-            mask[rows[within], columns[within]] = True
+            library = library_of_call()
+            rows = library.arange(self.shape[0])
+            columns = self.positives if self.listed else rows
+            if library is np:
+                mask = np.zeros(self.shape, np.bool_)
+                within = (columns >= 0) & (columns < self.shape[1])
+                mask[rows[within], columns[within]] = True
+            else:  # which does not wait for the number of rows that have one
+                mask = columns[:, np.newaxis] == library.arange(self.shape[1])
         for out in (self._left_out(), self._own_mask()):
             if out is not None:
                 mask &= ~out
@@ -123,7 +136,7 @@ class Roles:
         """Return the options of the kernel with `extra` further columns of all rows and `own` ones of each row."""
         width = self.shape[1] + extra + own
         options: dict[str, Any] = {"positives": self.positives, "self_columns": self.self_columns}
-        if isinstance(self.positives, np.ndarray) and self.positives.ndim == 2:
+        if self.masked:
             options["positives"] = _widened(self.positives, self.shape[1], width)
         if self.labels is not None:
             options["x_labels"], options["y_labels"] = self.labels[0], _lengthened(self.labels[1], width)
@@ -144,19 +157,17 @@ class Roles:
 
     def packed(self) -> tuple[_Bytes, _Bytes]:
         """Return the packed bits of the positives and of the negatives."""
-        positives = np.empty((self.shape[0], stride_of(self.shape[1])), np.uint8)
+        positives = library_of_call().empty((self.shape[0], stride_of(self.shape[1])), np.uint8)
         negatives = np.empty_like(positives)
-        _core.pack_roles(self.shape, self.options(), (0, self.shape[0]), positives, negatives)
+        kernels_of(positives).pack_roles(self.shape, self.options(), (0, self.shape[0]), positives, negatives)
         return positives, negatives
 
     def with_one_positive(self, rng: np.random.Generator) -> "Roles":
         """Keep a random positive of each row, and leave the others out."""
-        positive = self.positive_mask()
-        draws = np.where(positive, rng.random(positive.shape), -1.0)
+        positive, library = self.positive_mask(), library_of_call()
+        draws = np.where(positive, library.asarray(rng.random(positive.shape)), -1.0)
         kept = np.where(positive.any(axis=1), draws.argmax(axis=1) if positive.shape[1] else 0, -1)
-        others = positive
-        rows = np.flatnonzero(kept >= 0)
-        others[rows, kept[rows]] = False
+        others = positive & (library.arange(positive.shape[1]) != kept[:, np.newaxis])
         out = others if self.ignore is None else others | _bools(self.ignore, self.shape[1])
         return replace(self, positives=kept.astype(np.int64), labels=None, ignore=out)
 
@@ -170,7 +181,7 @@ class Roles:
 
     def _own_mask(self) -> _Bools | None:
         """Return which pairs are a row and itself."""
-        return None if self.self_columns is None else self._same((self.self_columns, np.arange(self.shape[1])))
+        return None if self.self_columns is None else self._same((self.self_columns, library_of_call().arange(self.shape[1])))
 
     def _same(self, codes: _Codes | None) -> _Bools | None:
         if codes is None:
@@ -182,8 +193,8 @@ class Roles:
 def full_mask(mask: _Bools, width: int) -> _Bools:
     """Return a mask for the kernel; columns that it lacks are False."""
     if mask.shape[1] == width:
-        return np.ascontiguousarray(mask)
-    result = np.zeros((len(mask), width), np.bool_)
+        return library_of(mask).ascontiguousarray(mask)  # type: ignore[no-any-return]
+    result = library_of(mask).zeros((len(mask), width), np.bool_)
     result[:, : mask.shape[1]] = mask
     return result
 
@@ -196,13 +207,15 @@ def _bools(mask: _Array, columns: int) -> _Bools:
 def _widened(mask: _Array, columns: int, width: int) -> _Array:
     """Return a mask of bools or bits for the kernel; columns that it lacks are False."""
     if columns == width:
-        return np.ascontiguousarray(mask)
+        return library_of(mask).ascontiguousarray(mask)  # type: ignore[no-any-return]
     return full_mask(_bools(mask, columns), width)
 
 
 def _lengthened(codes: _Ints, width: int) -> _Ints:
     """Return codes for the kernel; columns that are lacking equal no row."""
-    return np.concatenate([codes, np.full(width - len(codes), NO_COLUMN)]) if len(codes) < width else codes
+    if len(codes) >= width:
+        return codes
+    return np.concatenate([codes, library_of(codes).full(width - len(codes), NO_COLUMN)])
 
 
 def parse_roles(
@@ -222,7 +235,7 @@ def parse_roles(
     rows, columns = shape
     if labels is not None and positives is not None:
         raise ValueError("positives and labels were both given; pass the pairs that are positive, or what they share")
-    roles = Roles(shape, self_columns=np.arange(rows) if within else None)
+    roles = Roles(shape, self_columns=library_of_call().arange(rows) if within else None)
     if labels is not None:
         roles = replace(roles, labels=_two_codes(labels, "labels", rows, columns)[:2])
     elif positives is not None:
@@ -277,11 +290,11 @@ def parse_mask(mask: Any, argument: str, shape: tuple[int, int]) -> _Bools:
 def _parse_positives(positives: Any, rows: int, columns: int) -> _Array:
     if is_listed(positives):
         return packed_pairs(positives, "positives", (rows, columns))
-    array = host_array(positives, "positives")
+    array = array_of(positives, "positives")
     if (array.dtype == np.bool_ and array.shape == (rows, columns)) or (array.dtype == np.uint8 and array.ndim == 2):
         return bools_or_bits(array, "positives", (rows, columns))
     if array.size == 0 and array.shape == (rows,):
-        return np.zeros(0, np.int64)
+        return library_of(array).zeros(0, np.int64)  # type: ignore[no-any-return]
     if array.dtype.kind not in "iu" or array.shape != (rows,):
         raise ValueError(
             f"positives has shape {array.shape} and dtype {array.dtype}; pass {rows} integers, the column of the "
@@ -291,17 +304,19 @@ def _parse_positives(positives: Any, rows: int, columns: int) -> _Array:
     if strange.any():
         row = int(strange.argmax())
         raise ValueError(
-            f"positives is {array[row]} at index {row}, but there are {columns} columns; pass -1 for a row without one"
+            f"positives is {int(array[row])} at index {row}, but there are {columns} columns; pass -1 for a row without one"
         )
-    return np.require(array, np.int64, ["C", "A"])
+    if isinstance(array, np.ndarray):
+        return np.require(array, np.int64, ["C", "A"])
+    return library_of(array).ascontiguousarray(array, np.int64)  # type: ignore[no-any-return]
 
 
 def _two_codes(values: Any, argument: str, rows: int, columns: int, extra: int = 0) -> tuple[_Ints, _Ints, _Ints]:
     """Return codes of rows, of columns and of extra columns: from one array for both, or from a pair of arrays."""
     if isinstance(values, tuple) and len(values) == 2:
-        left, right = host_array(values[0], f"{argument}[0]"), host_array(values[1], f"{argument}[1]")
+        left, right = array_of(values[0], f"{argument}[0]"), array_of(values[1], f"{argument}[1]")
     else:
-        left = host_array(values, argument)
+        left = array_of(values, argument)
         if rows != columns:
             raise ValueError(
                 f"{argument} has shape {left.shape}, but there are {rows} rows and {columns} columns; pass a tuple of "
@@ -323,6 +338,9 @@ def same_codes(left: _Array, right: _Array, argument: str) -> _Codes:
     for array in (left, right):
         if array.dtype.kind == "f" and np.isnan(array).any():
             raise ValueError(f"{argument} is NaN at index {int(np.isnan(array).argmax())}; pass integers or strings")
+    if not isinstance(left, np.ndarray):
+        codes = _ranks(left if left is right else np.concatenate([left, right]))
+        return (codes, codes) if left is right else (codes[: len(left)], codes[len(left) :])
     try:
         if left is right:
             codes = np.unique(left, return_inverse=True)[1].reshape(-1).astype(np.int64)
@@ -334,17 +352,23 @@ def same_codes(left: _Array, right: _Array, argument: str) -> _Codes:
     return codes[: len(left)], codes[len(left) :]
 
 
+def _ranks(ids: Any) -> _Ints:
+    """Return how many ids on the device are smaller than each: equal ones of equal ids, and nothing waits for it."""
+    numbers = ids.view(np.uint8) if ids.dtype == np.bool_ else ids
+    return np.searchsorted(np.sort(numbers), numbers).astype(np.int64)
+
+
 def _with_ids(roles: Roles, ids: Any, extra: int) -> Roles:
     """Leave out columns with the id of the row, which without ids of rows is that of its positive."""
     rows, columns = roles.shape
     if isinstance(ids, tuple) and len(ids) == 2:
         left, right, further = _two_codes(ids, "ids", rows, columns, extra)
         return replace(roles, ids=(left, right), extra_ids=further if len(further) else None)
-    array = host_array(ids, "ids")
+    array = array_of(ids, "ids")
     if array.shape != (columns,):
         raise ValueError(f"ids has shape {array.shape}; pass shape ({columns},), one id for each column")
     codes = same_codes(array, array, "ids")[0]
-    if isinstance(roles.positives, np.ndarray) and roles.positives.ndim == 1:
+    if roles.listed:
         own = np.where(roles.positives >= 0, codes[roles.positives] if columns else NO_ROW, NO_ROW)
     elif isinstance(roles.positives, str):
         own = codes[:rows]

@@ -141,13 +141,13 @@ def check_number(
 
 def check_not_negative(array: npt.NDArray[Any], argument: str, *, nan: bool = False) -> None:
     """Demand finite numbers that are not negative; with `nan` also NaN, which leaves its item out."""
-    if not array.size or (array.min() >= 0 and array.max() < np.inf):
-        return
+    if not array.size or (isinstance(array, np.ndarray) and array.min() >= 0 and array.max() < np.inf):
+        return  # on a GPU one look at the array is cheaper than two answers
     bad = ~((array >= 0) & (array < np.inf))
     if nan:
         bad &= array == array
     if bad.any():
-        place = tuple(int(index) for index in np.unravel_index(bad.argmax(), bad.shape))
+        place = tuple(int(index) for index in np.unravel_index(int(bad.argmax()), bad.shape))
         where = place[0] if len(place) == 1 else place
         raise ValueError(f"{argument} is {array[place]} at index {where}; pass finite numbers that are not negative")
 

@@ -1,7 +1,8 @@
 """The losses of `fastpair.losses` as functions of torch tensors, whose gradients reach scores and embeddings.
 
 Names, arguments and results are those of `fastpair.losses`, without ``return_grad`` and ``grad_output``: call
-``backward()``, or `torch.autograd.grad`. Tensors are on the CPU and are read in place. The gradient is computed along
+``backward()``, or `torch.autograd.grad`. Tensors are read in place, on the CPU or (where the loss has GPU kernels, and
+CuPy is installed) on a GPU, on torch's current stream; results are on the same device. The gradient is computed along
 with the value, and the backward pass only multiplies it; with ``reduction="none"`` and in `soft_rank`, where it needs
 what comes back for each list or rank, it is computed there. Scores, embeddings, prototypes and, in losses over
 embeddings, temperatures, scales and biases have gradients; whatever else there is (labels, weights, groups) may be
@@ -182,7 +183,9 @@ class _Loss(torch.autograd.Function):  # type: ignore[misc, unused-ignore]
         if call.pull is None:
             gradients = [None if gradient is None else gradient * upstream for gradient in gradients]
         else:
-            gradients = call.gradients_of(tensors, call.pull(call.arguments(tensors), upstream.detach().numpy()))
+            onward = upstream.detach()
+            onward = onward.numpy() if onward.device.type == "cpu" else onward
+            gradients = call.gradients_of(tensors, call.pull(call.arguments(tensors), onward))
         if torch.is_grad_enabled():
             # Somebody wants to differentiate the gradient. Without this, it would pass for a constant.
             gradients = [None if gradient is None else _Once.apply(gradient, *tensors) for gradient in gradients]
@@ -215,10 +218,10 @@ def _without_requests(arguments: _Arguments) -> _Arguments:
     return {name: argument for name, argument in arguments.items() if name not in _REQUESTS}
 
 
-def _as_tensor(gradient: npt.NDArray[Any] | None, tensor: Any) -> Any:
+def _as_tensor(gradient: Any, tensor: Any) -> Any:
     """View the gradient of a tensor as one."""
-    if gradient is None:
-        return None
+    if gradient is None or isinstance(gradient, torch.Tensor):  # a tensor on a GPU
+        return gradient if gradient is None else gradient.to(tensor.dtype)
     if np.ndim(gradient) == 0:
         return torch.as_tensor(gradient, dtype=tensor.dtype)
     if gradient.dtype.name == "bfloat16":

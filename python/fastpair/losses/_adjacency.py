@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import is_sparse, numbers
 
 __all__ = ["Edges", "parse_adjacency"]
@@ -37,7 +37,7 @@ def parse_adjacency(adjacency: Any, nodes: int) -> Edges:
     if isinstance(adjacency, tuple):
         if len(adjacency) not in (2, 3):
             raise TypeError(f"adjacency is a tuple of {len(adjacency)}; pass (indptr, indices) or with data")
-        indptr, indices = (host_array(part, "adjacency") for part in adjacency[:2])
+        indptr, indices = (array_of(part, "adjacency") for part in adjacency[:2])
         data = np.ones(len(indices)) if len(adjacency) == 2 else numbers(adjacency[2], "adjacency[2]", "dot")
         return _checked(indptr, indices, data, nodes)
     matrix = _dense(adjacency)

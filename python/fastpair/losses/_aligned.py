@@ -5,11 +5,10 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, kernels_of, on_gpu_too, scalar
 from fastpair._embeddings import numbers
 from fastpair._validate import check_not_negative, check_num_threads, check_number, in_dtype_of
-from fastpair.losses._lists import PairGrads, Reduction, ReductionName, parse_reduction, parse_scores
+from fastpair.losses._lists import PairGrads, Reduction, ReductionName, may_hold, parse_reduction, parse_scores
 
 __all__ = [
     "aligned_loss",
@@ -26,6 +25,7 @@ _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
 
 
+@on_gpu_too
 def bpr(
     pos: ArrayLike,
     neg: ArrayLike,
@@ -108,6 +108,7 @@ def bpr(
     return aligned_loss(pos, neg, "logistic", temperature, 1.0, num_threads, normalizer="pairs", **how)
 
 
+@on_gpu_too
 def margin_ranking(
     pos: ArrayLike,
     neg: ArrayLike,
@@ -202,7 +203,7 @@ def aligned_loss(
     above, below, matrix = parse_rows(pos, neg)
     threads = check_num_threads(num_threads)
     reduction = parse_reduction(len(above), **how)
-    sums, on_pos, on_neg = _core.aligned_pairs(
+    sums, on_pos, on_neg = kernels_of(matrix).aligned_pairs(
         above, matrix, surrogate, temperature, margin, reduction.return_grad, threads
     )
     slopes = None if on_pos is None or on_neg is None else (on_pos, on_neg)
@@ -221,12 +222,11 @@ def weighted_pairs(pos: ArrayLike, neg: ArrayLike, pair_weights: ArrayLike, temp
     behind = difference(matrix.astype(np.float64), above.astype(np.float64)[:, np.newaxis])
     behind /= temperature
     # A pair without weight is left out, even if it is infinitely wrong.
-    terms = np.multiply(softplus(behind), own_weights, out=np.zeros(matrix.shape), where=own_weights != 0)
+    with np.errstate(invalid="ignore"):
+        terms = np.where(own_weights != 0, softplus(behind) * own_weights, 0.0)
     slopes = None
     if reduction.return_grad:
-        pull = np.multiply(
-            sigmoid(behind), own_weights / temperature, out=np.zeros(matrix.shape), where=own_weights != 0
-        )
+        pull = np.where(own_weights != 0, sigmoid(behind) * (own_weights / temperature), 0.0)
         slopes = (-pull.sum(axis=1), pull)
     return finish_rows(reduction, above, below, terms.sum(axis=1), matrix.shape[1], slopes)
 
@@ -251,12 +251,12 @@ def finish_rows(
         scale: Any = 1.0 if how.normalizer == "sum" else 1 / width
         divisor = len(sums) if how.kind == "mean" else 1
         if how.kind == "mean":
-            value: Any = np.float64(sums.sum() / (divisor if how.normalizer == "sum" else divisor * width))
+            value: Any = scalar(sums.sum() / (divisor if how.normalizer == "sum" else divisor * width))
         else:
-            value = np.float64(sums.sum() * scale)
+            value = scalar(sums.sum() * scale)
         scale /= divisor
     else:
-        value, scale = how(sums, np.full(len(sums), float(width)))
+        value, scale = how(sums, np.full_like(sums, float(width)))
     if not how.return_grad:
         return value
     assert slopes is not None
@@ -265,7 +265,7 @@ def finish_rows(
     if np.ndim(scale):
         on_neg *= scale[:, np.newaxis]
         unused = scale == 0
-        if unused.any():  # also where the scores are NaN
+        if may_hold(unused):  # also where the scores are NaN
             on_pos[unused], on_neg[unused] = 0, 0
     else:
         on_neg *= scale

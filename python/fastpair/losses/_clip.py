@@ -2,7 +2,7 @@
 
 from typing import Any, SupportsIndex
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair.losses._embedding import SimilarityMetric, WeightNorm
 from fastpair.losses._info_nce import info_nce
 from fastpair.losses._lists import OnEmpty, ReductionName
@@ -10,6 +10,7 @@ from fastpair.losses._lists import OnEmpty, ReductionName
 __all__ = ["clip"]
 
 
+@on_gpu_too
 def clip(
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._validate import check_number
 from fastpair.losses._graded import BEYOND, parse_graded, ties, unsorted
 from fastpair.losses._lists import Lists, OnEmpty, ReductionName
@@ -16,6 +16,7 @@ _Floats: TypeAlias = npt.NDArray[np.float64]
 _Ints: TypeAlias = npt.NDArray[np.int64]
 
 
+@on_gpu_too
 def cosent(
     scores: ArrayLike,
     targets: ArrayLike,
@@ -115,15 +116,15 @@ def cosent(
     infinite = np.isinf(raw)
     sides = np.where(infinite, np.sign(raw), 0.0)
     # In the logarithm: of each item, the sum over those with lower targets, and over those with higher of the inverses.
-    below, above = np.full(len(raw), -np.inf), np.full(len(raw), -np.inf)
+    below, above = np.full_like(raw, -np.inf), np.full_like(raw, -np.inf)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         base = lists.spread(lists.max(np.where(infinite, -np.inf, raw)))
         logits = np.where(infinite, 0.0, np.maximum(factor * (raw - base), -BEYOND))
         for side in (-1, 0, 1) if infinite.any() else (0,):
             own = sides == side
             lower = _behind(lists, np.where(own, logits, -np.inf), ends)
-            below[own] = lower[own]
-            above[own] = _before(lists, np.where(own, -logits, -np.inf), begins)[own]
+            below = np.where(own, lower, below)
+            above = np.where(own, _before(lists, np.where(own, -logits, -np.inf), begins), above)
             below[(sides < side) & (lower > -np.inf)] = np.inf
         terms = below - logits
         sums = np.logaddexp(0.0, lists.logsumexp(terms))
@@ -135,13 +136,11 @@ def cosent(
 
 def _behind(lists: Lists, values: _Floats, ends: _Ints) -> _Floats:
     """Return for each element the log-sum-exp of its list from `ends` on."""
-    result, there = np.full(len(values), -np.inf), ends < lists.spread(lists.offsets[1:])
-    result[there] = lists.suffix_logsumexp(values)[ends[there]]
-    return result
+    there = ends < lists.spread(lists.offsets[1:])
+    return np.where(there, lists.suffix_logsumexp(values)[np.where(there, ends, 0)], -np.inf)
 
 
 def _before(lists: Lists, values: _Floats, begins: _Ints) -> _Floats:
     """Return for each element the log-sum-exp of its list before `begins`."""
-    result, there = np.full(len(values), -np.inf), begins > lists.spread(lists.offsets[:-1])
-    result[there] = lists.prefix_logsumexp(values)[begins[there] - 1]
-    return result
+    there = begins > lists.spread(lists.offsets[:-1])
+    return np.where(there, lists.prefix_logsumexp(values)[np.where(there, begins - 1, 0)], -np.inf)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair.losses._embedding import SimilarityMetric, WeightNorm, parse_pairs, parse_rows_reduction
 from fastpair.losses._lists import OnEmpty, ReductionName
 from fastpair.losses._tiles import TileFunction, reduce_tiles
@@ -169,7 +169,7 @@ def custom(
 def _parse_valid(valid: ArrayLike | None, count: int) -> _Bools:
     if valid is None:
         return np.ones(count, np.bool_)
-    array = host_array(valid, "valid")
+    array = array_of(valid, "valid")
     if array.dtype != np.bool_ or array.shape != (count,):
         raise ValueError(
             f"valid has shape {array.shape} and dtype {array.dtype}; pass a bool for each of the {count} rows"

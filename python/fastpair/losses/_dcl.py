@@ -6,7 +6,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, library_of_call, on_gpu_too, scalar
 from fastpair._embeddings import check_flag
 from fastpair._validate import check_choice, check_number, in_dtype_of
 from fastpair.losses._embedding import (
@@ -28,6 +28,7 @@ _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
 
 
+@on_gpu_too
 def dcl(
     z1: ArrayLike,
     z2: ArrayLike,
@@ -176,10 +177,11 @@ def dcl(
         of_first, of_second = own_gradient(first, second[:, np.newaxis], metric, slope[:, np.newaxis])
         gradient = gradient + np.concatenate([of_first, of_second[:, 0]])
     return value, ViewGrads(
-        in_dtype_of(gradient[:count], first), in_dtype_of(gradient[count:], second), np.float64(of_temperature)
+        in_dtype_of(gradient[:count], first), in_dtype_of(gradient[count:], second), scalar(of_temperature)
     )
 
 
+@on_gpu_too
 def dclw(
     z1: ArrayLike,
     z2: ArrayLike,
@@ -298,7 +300,9 @@ def dclw(
 
 
 def _softmax(logits: _Floats) -> _Floats:
-    shares: _Floats = np.exp(logits - logits.max(initial=-np.inf))
+    if not len(logits):
+        return logits
+    shares: _Floats = np.exp(logits - logits.max())
     shares /= shares.sum()
     return shares
 
@@ -310,7 +314,7 @@ def _stacked(
     stack = stack_views(first, second)
     pairs = parse_pairs(stack, None, None, metric, **resources)
     pairs = replace(pairs, origins=view_origins("x", len(first), "z1", "z2"))
-    roles = {"positives": other_view(len(first)), "self_columns": np.arange(len(stack))}
+    roles = {"positives": other_view(len(first)), "self_columns": library_of_call().arange(len(stack))}
     outcome = evaluate(pairs, "softmax", {**options, **roles}, how)
     if outcome.x is None or outcome.temperature is None or outcome.slopes is None:
         return outcome.value, None, None, np.zeros(0)
@@ -350,7 +354,7 @@ def _from_first(
     """Evaluate one direction with pairs within its view."""
     count = len(first)
     pairs = parse_pairs(first, stack_views(second, first), None, metric, **resources)
-    roles = {"positives": "diagonal", "self_columns": np.arange(count, 2 * count)}
+    roles = {"positives": "diagonal", "self_columns": library_of_call().arange(count, 2 * count)}
     outcome = evaluate(pairs, "softmax", {**options, **roles}, how)
     if outcome.x is None or outcome.y is None or outcome.temperature is None or outcome.slopes is None:
         return outcome.value, None, None, np.zeros(0)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too, scalar
 from fastpair._labels import Label
 from fastpair._validate import check_not_negative, check_number
 from fastpair.losses._aligned import difference
@@ -25,6 +25,7 @@ class DiscoGrads(NamedTuple):
     kl: np.float64 | None
 
 
+@on_gpu_too
 def disco(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -149,6 +150,7 @@ def disco(
     return _discriminate(values, labels, logs, temperature, (kl, beta, delta), **how)
 
 
+@on_gpu_too
 def drpo(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -262,7 +264,8 @@ def drpo(
     sizes = sizes.astype(np.float64)
     heat = check_number(length_temperature, "length_temperature", above=0)
     if max_length is None:
-        longest = float(sizes.max(initial=0.0)) or 1.0  # where all lengths are 0 they are equal
+        longest: Any = sizes.max() if sizes.size else 1.0
+        longest = np.where(longest > 0, longest, 1.0)  # where all lengths are 0 they are equal
     else:
         longest = check_number(max_length, "max_length", above=0)
     how: dict[str, Any] = {"weights": weights, "on_empty": on_empty, "reduction": reduction}
@@ -311,7 +314,7 @@ def _discriminate(
     result = items.finish(reduction, scores, sums, (negatives > 0) & (mass > -np.inf), slopes)
     value, grads = result if reduction.return_grad else (result, None)
     if rate is not None:
-        value = np.float64(value + excess)
+        value = scalar(value + excess)
     return value if grads is None else (value, DiscoGrads(grads.scores, rate))
 
 

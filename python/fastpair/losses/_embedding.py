@@ -2,7 +2,7 @@
 
 A loss runs in four steps. `parse_pairs` views the embeddings, or the matrix of similarities in their place, and
 `fastpair._roles` says which pairs are positive, negative or left out. `parse_rows_reduction` checks how rows
-become a value. `evaluate` calls the kernel `_core.pair_rows`, which never forms the n x m matrix, and scales the
+become a value. `evaluate` calls the kernel `pair_rows`, which never forms the n x m matrix, and scales the
 gradients by what only the number of valid rows tells. The loss casts them to the dtypes of its inputs (`cast`).
 """
 
@@ -15,8 +15,7 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, kernels_of, library_of, library_of_call, scalar
 from fastpair._embeddings import check_flag, check_metric, embeddings, is_narrow, numbers, same_width
 from fastpair._validate import Resources, check_choice, check_not_negative, check_number, in_dtype_of, parse_resources
 
@@ -33,6 +32,7 @@ __all__ = [
     "check_positive",
     "evaluate",
     "finish",
+    "in_order",
     "parse_pairs",
     "parse_per_row",
     "parse_rows_reduction",
@@ -78,6 +78,13 @@ class Pairs:
     metric: str
     resources: Resources
     origins: Origins = ()
+
+    @property
+    def matrix(self) -> _Array:
+        """One of the matrices."""
+        matrix = self.x if self.similarities is None else self.similarities
+        assert matrix is not None
+        return matrix
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -171,7 +178,7 @@ def check_positive(values: _Array, argument: str) -> None:
     """Demand finite positive numbers."""
     good = (values > 0) & (values < np.inf)
     if not good.all():
-        place = tuple(int(index) for index in np.unravel_index(good.argmin(), good.shape))
+        place = tuple(int(index) for index in np.unravel_index(int(good.argmin()), good.shape))
         where = place[0] if len(place) == 1 else place
         raise ValueError(f"{argument} is {values[place]} at index {where}; pass finite positive numbers")
 
@@ -183,7 +190,15 @@ def parse_per_row(values: ArrayLike, count: int, argument: str, *, signed: bool 
         raise ValueError(f"{argument} has shape {array.shape}; pass shape ({count},), one number for each row")
     if not signed:
         check_not_negative(array, argument)
-    return np.require(array, np.float64, ["C", "A"])
+    return in_order(array)
+
+
+def in_order(array: _Array) -> _Floats:
+    """Return numbers as the kernels take them: float64, one row after the other."""
+    if isinstance(array, np.ndarray):
+        return np.require(array, np.float64, ["C", "A"])
+    ordered: _Floats = library_of(array).ascontiguousarray(array, np.float64)
+    return ordered
 
 
 @dataclass(frozen=True)
@@ -208,7 +223,7 @@ class RowsReduction:
         """By what the value of each row is multiplied; None for 1."""
         share = 1.0 if self.kind == "mean" else 1.0 / self.copies
         if self.weights is None:
-            return None if share == 1 else np.full(self.copies * self.count, share)
+            return None if share == 1 else library_of_call().full(self.copies * self.count, share)
         return np.tile(self.weights * share, self.copies)
 
     @property
@@ -228,18 +243,25 @@ class RowsReduction:
                 f"row {row} lacks what the loss needs, such as a positive or a negative, and on_empty='error'; drop "
                 f"it, or pass on_empty='skip'"
             )
-        factors = self.value_factors
-        terms = values
+        factors, terms = self.value_factors, values
         if factors is not None:  # a row without weight is left out, whatever its value
-            terms = np.multiply(values, factors, out=np.zeros(len(values)), where=factors != 0)
+            with np.errstate(invalid="ignore"):
+                terms = np.where(factors != 0, values * factors, 0.0)
         if self.kind == "none":
             return terms.reshape(self.copies, self.count).sum(axis=0), 1.0
-        total = np.float64(terms.sum())
+        total = scalar(terms.sum())
         if self.kind == "sum":
             return total, 1.0
-        counted = np.ones(len(valid), np.bool_) if self.on_empty == "zero" else valid
-        if self.weight_norm == "weights" and self.weights is not None:
-            divisor = float(np.tile(self.weights, self.copies).sum(where=counted))
+        own = self.weights if self.weight_norm == "weights" else None
+        counted = valid | True if self.on_empty == "zero" else valid
+        if not isinstance(values, np.ndarray):  # on the GPU nothing waits for the count
+            shares = counted if own is None else counted * np.tile(own, self.copies)
+            divisor = shares.sum(dtype=np.float64)
+            empty = ~valid.any() | (divisor == 0)
+            divisor = np.where(empty, np.inf, divisor)
+            return np.where(empty, 0.0, total) / divisor, 1.0 / divisor
+        if own is not None:
+            divisor = float(np.tile(own, self.copies).sum(where=counted))
         else:
             divisor = float(np.count_nonzero(counted))
         if not valid.any() or divisor == 0:
@@ -289,7 +311,7 @@ def evaluate(
 ) -> Outcome:
     """Return the reduced value of a loss and, where it is wanted, its gradients."""
     with called_as(pairs.origins):
-        result = _core.pair_rows(
+        result = kernels_of(pairs.matrix).pair_rows(
             pairs.x,
             pairs.y,
             pairs.similarities,
@@ -305,20 +327,27 @@ def evaluate(
     if not how.return_grad:
         return Outcome(value)
     gradients: dict[str, Any] = {name: result.get(name) for name in Outcome._fields[2:]}
-    if scale != 1:
+    if not (isinstance(scale, float) and scale == 1):
         for array in gradients.values():
             if array is not None:
-                array *= array.dtype.type(scale)
+                array *= scale if library_of(array) is not np else array.dtype.type(scale)
     slopes = np.where(result["valid"], scale, 0.0)
     factors = how.row_factors
     if factors is not None:
         slopes *= factors
-        out = factors == 0
-        if out.any():  # a row without weight has no gradient, whatever its value
-            for name in ("similarities", "appended", "temperature", "scale", "bias"):
-                if gradients[name] is not None:
-                    gradients[name][out] = 0
+        out = factors == 0  # a row without weight has no gradient, whatever its value
+        for name in ("similarities", "appended", "temperature", "scale", "bias"):
+            if gradients[name] is not None:
+                _clear(gradients[name], out)
     return Outcome(value, slopes, **gradients)
+
+
+def _clear(array: Any, rows: _Bools) -> None:
+    """Set some rows to 0."""
+    if isinstance(array, np.ndarray):
+        array[rows] = 0
+    else:  # which does not wait for their number
+        np.copyto(array, 0, where=rows.reshape(-1, *[1] * (array.ndim - 1)))
 
 
 @contextmanager
@@ -347,14 +376,14 @@ def temperature_gradient(rows: _Floats | None, temperature: Any) -> Any:
     if rows is None:
         return None
     if np.ndim(temperature) == 0:
-        return np.float64(rows.sum())
+        return scalar(rows.sum())
     return in_dtype_of(rows, numbers(temperature, "temperature", "dot"))
 
 
-def total(rows: _Floats | None) -> np.float64:
+def total(rows: _Floats | None) -> Any:
     """Add up what each row has of the gradient of a number that all rows share."""
     assert rows is not None
-    return np.float64(rows.sum())
+    return scalar(rows.sum())
 
 
 def finish(pairs: Pairs, outcome: Outcome, temperature: Any, how: RowsReduction) -> Any:

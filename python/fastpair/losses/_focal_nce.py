@@ -2,7 +2,7 @@
 
 from typing import Any, SupportsIndex
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._embeddings import check_flag
 from fastpair.losses._embedding import EmbeddingGrads, SimilarityMetric, WeightNorm
 from fastpair.losses._info_nce import info_nce
@@ -11,6 +11,7 @@ from fastpair.losses._lists import OnEmpty, ReductionName
 __all__ = ["focal_nce", "patch_nce"]
 
 
+@on_gpu_too
 def focal_nce(
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,
@@ -148,6 +149,7 @@ def focal_nce(
     return value, EmbeddingGrads(grads.x, grads.y, grads.temperature, grads.similarities)
 
 
+@on_gpu_too
 def patch_nce(
     x: ArrayLike,
     y: ArrayLike,

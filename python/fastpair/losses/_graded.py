@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._validate import check_choice, check_number
 from fastpair.losses._items import Items, parse_items
 from fastpair.losses._lists import (
@@ -28,6 +28,7 @@ BEYOND = 1e150
 """Finite logits and weights end here, so that sums and products of two of them stay finite."""
 
 
+@on_gpu_too
 def pearson(
     scores: ArrayLike,
     targets: ArrayLike,
@@ -121,6 +122,7 @@ def pearson(
     return items.finish(lists_to_value, values, sums, spread_of_gold > 0, slopes)
 
 
+@on_gpu_too
 def rank_kl(
     scores: ArrayLike,
     targets: ArrayLike,
@@ -263,10 +265,8 @@ def unsorted(values: _Floats, order: _Ints) -> _Floats:
 
 def ties(lists: Lists, values: _Floats) -> tuple[_Ints, _Ints]:
     """Return for each element of sorted lists where the stretch of values equal to its own begins and ends."""
-    new = np.ones(len(values), np.bool_)
-    new[1:] = values[1:] != values[:-1]
-    filled = lists.offsets[:-1][lists.sizes > 0]
-    new[filled] = True
+    new = lists.begins()
+    new[1:] |= values[1:] != values[:-1]
     borders = np.append(np.flatnonzero(new), len(values))
     stretch = np.cumsum(new)
     return borders[stretch - 1], borders[stretch]

@@ -5,7 +5,7 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_count
 from fastpair._sorting_network import soft_sort, soft_sort_vjp
 from fastpair._validate import check_number
@@ -220,7 +220,7 @@ def _largest(scores: _Floats, allowed: _Bools, count: int) -> _Ints:
 
 
 def _parse_mask(mask: ArrayLike, argument: str, shape: tuple[int, int]) -> _Bools:
-    array = host_array(mask, argument)
+    array = array_of(mask, argument)
     if array.dtype != np.bool_ or array.shape != shape:
         raise ValueError(
             f"{argument} has shape {array.shape} and dtype {array.dtype}; pass a bool for each of the {shape} pairs"
@@ -230,7 +230,7 @@ def _parse_mask(mask: ArrayLike, argument: str, shape: tuple[int, int]) -> _Bool
 
 def _parse_labels(labels: ArrayLike, pairs: Pairs) -> _Ints:
     rows, columns = pairs.shape
-    array = host_array(labels, "labels")
+    array = array_of(labels, "labels")
     if not pairs.within or array.shape != (rows,):
         raise ValueError(
             f"labels has shape {array.shape}; pass {rows} labels of the rows of x, without y and similarities, or "

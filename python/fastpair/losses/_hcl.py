@@ -2,7 +2,7 @@
 
 from typing import Any, SupportsIndex
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._embeddings import check_flag
 from fastpair._roles import parse_roles
 from fastpair._validate import check_number
@@ -20,6 +20,7 @@ from fastpair.losses._lists import OnEmpty, ReductionName
 __all__ = ["hcl"]
 
 
+@on_gpu_too
 def hcl(
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,

@@ -5,12 +5,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._embeddings import numbers
 from fastpair._labels import Label
 from fastpair._validate import in_dtype_of
 from fastpair.losses._items import parse_positives
-from fastpair.losses._lists import OnEmpty, ReductionName, ScoreGrads, parse_reduction
+from fastpair.losses._lists import OnEmpty, ReductionName, ScoreGrads, may_hold, parse_reduction
 
 __all__ = ["bpo", "nbpo"]
 
@@ -18,6 +18,7 @@ _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
 
 
+@on_gpu_too
 def bpo(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -94,6 +95,7 @@ def bpo(
     return _noisy(scores, labels, 0.0, pos_label, weights, on_empty, reduction, return_grad, grad_output)
 
 
+@on_gpu_too
 def nbpo(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -230,7 +232,7 @@ def _losses(scores: _Floats, observed: npt.NDArray[np.bool_], rate: _Floats) -> 
         unobserved = np.log1p(odds)
         # Where the rate is tiny that form fails if e^-s vanishes; the 1 does not count there.
         steep = ~low & (small + rate < 1e-290)
-        if steep.any():
+        if may_hold(steep):
             unobserved = np.where(steep, -np.logaddexp(-scores, np.log(rate)), unobserved)
             pull[steep & (small + rate == 0)] = 1.0
         losses = np.where(observed, np.maximum(-scores, 0.0) + tail - np.log1p(-rate), unobserved)
@@ -238,10 +240,13 @@ def _losses(scores: _Floats, observed: npt.NDArray[np.bool_], rate: _Floats) -> 
 
 
 def _parse_rate(flip_rate: ArrayLike, scores: _Array) -> _Floats:
-    rate = numbers(flip_rate, "flip_rate", "dot").astype(np.float64)
+    # One number is no array: it belongs to scores of any library.
+    rate: Any = np.float64(flip_rate) if isinstance(flip_rate, (int, float)) else None
+    if rate is None:
+        rate = numbers(flip_rate, "flip_rate", "dot").astype(np.float64)
     outside = ~((rate >= 0) & (rate < 1))
     if outside.any():
-        seen = rate[outside].flat[0]
+        seen = rate.ravel()[outside.argmax()]
         raise ValueError(f"flip_rate holds {seen}; pass probabilities of at least 0 and less than 1")
     try:
         np.broadcast_to(rate, scores.shape)
@@ -249,7 +254,7 @@ def _parse_rate(flip_rate: ArrayLike, scores: _Array) -> _Floats:
         raise ValueError(
             f"flip_rate has shape {rate.shape}, which does not broadcast to that of scores, {scores.shape}"
         ) from None
-    return rate
+    return rate  # type: ignore[no-any-return]
 
 
 def _flat(values: ArrayLike | None, scores: _Array, argument: str) -> _Array | None:

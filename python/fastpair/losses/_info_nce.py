@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too, scalar
 from fastpair._embeddings import check_count, check_flag, numbers
 from fastpair._validate import check_choice, check_number, in_dtype_of
 from fastpair.losses._embedding import SimilarityMetric, WeightNorm, cast, parse_pairs, parse_rows_reduction
@@ -46,6 +46,7 @@ class InfoNceGrads(NamedTuple):
     neg_weights: _Array | None = None
 
 
+@on_gpu_too
 def info_nce(
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,
@@ -292,7 +293,7 @@ def info_nce(
         return slopes.value
     temperatures = slopes.temperature
     if np.ndim(temperature) == 0:
-        temperatures = np.float64(np.sum(temperatures))
+        temperatures = scalar(np.sum(temperatures))
     else:
         temperatures = in_dtype_of(temperatures, numbers(temperature, "temperature", "dot"))
     return slopes.value, InfoNceGrads(

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, library_of
 from fastpair._embeddings import check_flag, embeddings, numbers
 from fastpair._pair_sets import is_listed
 from fastpair._random import generator
@@ -134,7 +134,7 @@ def check_symmetric(form: Form, reduction: str, weights: object) -> None:
 
 def parse_slots(y: ArrayLike | None) -> _Array | None:
     """View y if it has slots, that is, three dimensions."""
-    array = None if y is None else host_array(y, "y")
+    array = None if y is None else array_of(y, "y")
     return array if array is not None and array.ndim == 3 else None
 
 
@@ -153,11 +153,12 @@ def evaluate_slots(
             f"at least one slot, and no positives"
         )
     if rng is not None:
-        chosen = rng.integers(slots, size=rows)
-        result, form = evaluate(y[np.arange(rows), chosen])
+        library = library_of(y)
+        every, chosen = library.arange(rows), library.asarray(rng.integers(slots, size=rows))
+        result, form = evaluate(y[every, chosen])
         if result.y is not None:
-            gradient = np.zeros(y.shape, result.y.dtype)
-            gradient[np.arange(rows), chosen] = result.y
+            gradient = library.zeros(y.shape, result.y.dtype)
+            gradient[every, chosen] = result.y
             result.y = gradient
         return result, form
     parts = []
@@ -176,7 +177,7 @@ def _replaced(positives: Any) -> _Array | None:
     """Return positives if they are similarities."""
     if positives is None or is_listed(positives):
         return None
-    array = host_array(positives, "positives")
+    array = array_of(positives, "positives")
     is_float = array.dtype.kind == "f" or array.dtype.name == "bfloat16"
     return array if is_float and array.ndim == 1 and array.size else None
 

@@ -4,7 +4,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._validate import check_not_negative, check_number
 from fastpair.losses._lists import OnEmpty, ReductionName, parse_companion, parse_scores
 from fastpair.losses._mann_whitney import Surrogate, check_surrogate
@@ -13,6 +13,7 @@ from fastpair.losses._pairwise import Normalizer, pair_loss
 __all__ = ["ipw_pairwise"]
 
 
+@on_gpu_too
 def ipw_pairwise(
     scores: ArrayLike,
     relevance: ArrayLike,

@@ -5,8 +5,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, kernels_of, on_gpu_too
 from fastpair._embeddings import check_count
 from fastpair._validate import check_choice, check_not_negative, check_num_threads, check_number
 from fastpair.losses._lists import (
@@ -28,6 +27,7 @@ Gain: TypeAlias = Literal["exponential", "linear"]
 SCHEMES = ("ndcg", "mrr", "none", "ndcg2", "ndcg2++")
 
 
+@on_gpu_too
 def lambda_rank(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -179,7 +179,7 @@ def lambda_rank(
         if last:
             gains, given, rescale = _within(lists, values, gains, given, last, delta)
             factor *= rescale
-    sums, pairs, gradient = _core.lambda_loss(
+    sums, pairs, gradient = kernels_of(values).lambda_loss(
         *(values, gains, given, lists.offsets, lists.rows, delta, steepness, last, mix, how.return_grad, threads),
     )
     if compat is not None:
@@ -197,9 +197,9 @@ def gains_of(relevance: ArrayLike, scores: _Array, gain: str) -> _Floats:
     result: _Floats = grades.astype(np.float64)
     if gain == "linear":
         return result
-    if np.fmax.reduce(result, initial=0.0) >= 1024:
+    if (result >= 1024).any():
         raise ValueError(
-            f"relevance reaches {np.fmax.reduce(grades)}, whose gain 2**relevance overflows; pass gain='linear'"
+            f"relevance reaches {np.nanmax(grades)}, whose gain 2**relevance overflows; pass gain='linear'"
         )
     np.exp2(result, out=result)
     result -= 1
@@ -221,7 +221,7 @@ def ideal_dcg(lists: Lists, gains: _Floats, cut: int) -> _Floats:
 
 def ranks_of(lists: Lists, scores: _Floats) -> _Floats:
     """Return the rank of each score in its list, both in list order: 1 for the highest, ties by index."""
-    result = np.empty(len(scores))
+    result = np.empty_like(scores)
     result[lists.descending(scores)] = lists.positions() + 1.0
     return result
 
@@ -245,7 +245,7 @@ def _within(
     own = lists.gather(gains)
     known = own == own
     inner = lists.select(known)
-    place = np.full(len(own), np.inf)
+    place = np.full_like(own, np.inf)
     if ranks is not None:
         place[known] = lists.gather(ranks)[known]
     else:
@@ -255,5 +255,5 @@ def _within(
     rescale: Any = 1.0
     if delta in ("ndcg", "ndcg2", "ndcg2++"):
         full, seen = ideal_dcg(inner, own[known], cut), ideal_dcg(lists.select(inside), own[inside], cut)
-        rescale = np.divide(seen, full, out=np.ones(lists.count), where=full > 0)
+        rescale = np.where(full > 0, seen, 1.0) / np.where(full > 0, full, 1.0)
     return near, lists.scatter(np.where(inside, place, 1.0)), rescale

@@ -17,8 +17,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, gpu_call, kernels_of
 from fastpair._embeddings import check_flag, numbers
 from fastpair._groups import parse_groups
 from fastpair._validate import check_choice, check_not_negative, in_dtype_of
@@ -30,6 +29,8 @@ __all__ = [
     "Reduction",
     "ReductionName",
     "ScoreGrads",
+    "lists_of",
+    "may_hold",
     "parse_companion",
     "parse_lists",
     "parse_per_list",
@@ -101,6 +102,13 @@ class Lists:
 
     offsets: _Ints
     rows: _Ints | None = None
+    known_items: int | None = None
+    """The last offset, where somebody knows it."""
+
+    @cached_property
+    def items(self) -> int:
+        """How many elements all lists have."""
+        return int(self.offsets[-1]) if self.known_items is None else self.known_items
 
     @property
     def count(self) -> int:
@@ -135,7 +143,13 @@ class Lists:
 
     def positions(self) -> _Ints:
         """Return the place of each element in its own list, from 0, in list order."""
-        return np.arange(self.offsets[-1]) - self.spread(self.offsets[:-1])
+        return np.arange(self.items) - self.spread(self.offsets[:-1])
+
+    def begins(self) -> _Bools:
+        """Return which elements are the first of their list, in list order."""
+        result = np.zeros(self.items, np.bool_)
+        result[self.offsets[:-1][self.sizes > 0]] = True
+        return result
 
     def sum(self, values: _Array) -> _Floats:
         """Add up the values (also bool) of each list, in list order; 0.0 for empty lists."""
@@ -183,7 +197,7 @@ class Lists:
 
     def reversed(self) -> "Lists":
         """Return the lists of values that are passed back to front."""
-        return Lists(self.offsets[-1] - self.offsets[::-1])
+        return type(self)(self.offsets[-1] - self.offsets[::-1], None, self.known_items)
 
     def descending(self, values: _Array) -> _Ints:
         """Return the order, of list order, that sorts each list from its largest value on; stable, NaN last."""
@@ -197,11 +211,17 @@ class Lists:
             return order.ravel()
         return np.lexsort((falling, self.codes))
 
-    def select(self, kept: _Bools) -> "Lists":
-        """Return the lists of the elements that are kept (in list order), whose values are ``values[kept]``."""
-        before = np.zeros(len(kept) + 1, np.int64)
+    def select(self, kept: _Bools, items: int | None = None) -> "Lists":
+        """Return the lists of the elements that are kept (in list order, `items` of them), values ``values[kept]``."""
+        before = np.zeros_like(kept, np.int64, shape=len(kept) + 1)
         np.cumsum(kept, out=before[1:])
-        return Lists(before[self.offsets])
+        return type(self)(before[self.offsets], None, items)
+
+    def of_sizes(self, sizes: _Array) -> "Lists":
+        """Return lists of other sizes, as many."""
+        offsets = np.zeros_like(self.offsets)
+        np.cumsum(sizes, out=offsets[1:])
+        return type(self)(offsets)
 
     def _reduced(self, operation: np.ufunc, values: _Array, empty: float) -> _Floats:
         if self.count == 1:
@@ -217,16 +237,42 @@ class Lists:
 def parse_lists(groups: ArrayLike | None, offsets: ArrayLike | None, length: int) -> Lists:
     """Return the lists of `length` scores: from ids, from borders, or without either one list of all."""
     if groups is None and offsets is None:
-        return Lists(np.array([0, length], np.int64))
+        if gpu_call.get() is None:
+            return Lists(np.array([0, length], np.int64))
+        import cupy
+
+        return lists_of(cupy.arange(2) * length, None, length)
     if groups is None:
-        borders = host_array(offsets, "offsets")  # type: ignore[arg-type]
-        if borders.ndim == 1 and borders.dtype.kind in "iu" and len(borders) and borders[0] == 0:
-            borders = np.require(borders, np.int64, ["C", "A"])
-            if borders[-1] == length and (borders[1:] >= borders[:-1]).all():
-                return Lists(borders)
+        borders = array_of(offsets, "offsets")  # type: ignore[arg-type]
+        if borders.ndim == 1 and borders.dtype.kind in "iu" and len(borders) and _rise_to(borders, length):
+            if isinstance(borders, np.ndarray):
+                return Lists(np.require(borders, np.int64, ["C", "A"]), None, length)
+            return lists_of(borders.astype(np.int64, order="C"), None, length)
     parsed = parse_groups(groups, offsets, length)  # says what is wrong with offsets
     assert parsed is not None
-    return Lists(*_core.group_lists(parsed.codes, len(parsed.ids)))
+    borders, rows = kernels_of(parsed.codes).group_lists(parsed.codes, len(parsed.ids))
+    return lists_of(borders, rows, length)
+
+
+def lists_of(offsets: _Ints, rows: _Ints | None = None, items: int | None = None) -> Lists:
+    """Return the lists of offsets that are right, where they lie."""
+    if isinstance(offsets, np.ndarray):
+        return Lists(offsets, rows, items)
+    from fastpair.losses._gpu_lists import GpuLists
+
+    return GpuLists(offsets, rows, items)
+
+
+def _rise_to(borders: _Array, length: int) -> bool:
+    """Whether borders begin with 0, never fall, and end with the length."""
+    if isinstance(borders, np.ndarray):
+        return bool(borders[0] == 0 and borders[-1] == length and (borders[1:] >= borders[:-1]).all())
+    return bool((borders[0] == 0) & (borders[-1] == length) & (borders[1:] >= borders[:-1]).all())
+
+
+def may_hold(flags: _Array) -> bool:
+    """Whether a flag is set; on a GPU, which would have to be waited for, whether one may be."""
+    return not isinstance(flags, np.ndarray) or bool(flags.any())
 
 
 @dataclass(frozen=True)
@@ -252,13 +298,12 @@ class Reduction:
 
     def __call__(self, sums: _Array, sizes: _Array) -> tuple[Any, _Floats]:
         """Return the value, and by what the gradient of each sum is to be multiplied."""
+        if not isinstance(sums, np.ndarray):
+            return self._on_gpu(sums, sizes)
         counts = sizes > 0
         valid = int(np.count_nonzero(counts))
-        if valid < self.count and self.on_empty == "error":
-            raise ValueError(
-                f"list {int(counts.argmin())} lacks what the loss needs, such as a pair of different labels, and "
-                f"on_empty='error'; drop it, or pass on_empty='skip'"
-            )
+        if valid < self.count:
+            self._check_empty(counts)
         scale = counts.astype(np.float64)
         divisor = 1.0
         if self.kind == "mean" and self.normalizer not in ("groups", "sum"):
@@ -278,11 +323,30 @@ class Reduction:
             scale /= divisor
         return (np.float64(terms.sum() / divisor) if valid else np.float64(0.0)), scale
 
+    def _on_gpu(self, sums: Any, sizes: Any) -> tuple[Any, Any]:
+        """Do the same without a look at the numbers, but for ``on_empty="error"``."""
+        if self.on_empty == "error" and self.count:
+            self._check_empty(sizes > 0)
+        divisor = "nothing"
+        if self.kind == "mean":
+            pools = self.normalizer not in ("groups", "sum")
+            divisor = "sizes" if pools else "all" if self.on_empty == "zero" else "valid"
+        each = self.normalizer != "sum" and divisor != "sizes"
+        terms, value, scale = kernels_of(sums).weigh_lists(sums, sizes, self.weights, self.upstream, each, divisor)
+        return terms if self.kind == "none" else value, scale
+
+    def _check_empty(self, counts: _Bools) -> None:
+        if self.on_empty == "error" and not counts.all():
+            raise ValueError(
+                f"list {int(counts.argmin())} lacks what the loss needs, such as a pair of different labels, and "
+                f"on_empty='error'; drop it, or pass on_empty='skip'"
+            )
+
     def apply(self, lists: Lists, sums: _Array, sizes: _Array, gradient: _Floats | None) -> Any:
         """Return the value, and scale the gradient of the sum of each list, in the caller's order, in place."""
         value, scale = self(sums, sizes)
         if gradient is not None:
-            _core.scale_lists(gradient, scale, lists.offsets, lists.rows)
+            kernels_of(gradient).scale_lists(gradient, scale, lists.offsets, lists.rows)
         return value
 
     def finish(self, lists: Lists, scores: _Array, sums: _Array, sizes: _Array, gradient: _Floats | None) -> Any:

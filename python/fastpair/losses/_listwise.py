@@ -5,8 +5,7 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, kernels_of, on_gpu_too
 from fastpair._validate import check_not_negative, check_num_threads, check_number
 from fastpair.losses._lists import (
     Lists,
@@ -23,6 +22,7 @@ __all__ = ["listnet", "softmax"]
 _Array: TypeAlias = npt.NDArray[Any]
 
 
+@on_gpu_too
 def listnet(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -123,6 +123,7 @@ def listnet(
     return _cross_entropy(values, grades, "softmax", heat, parse_lists(groups, offsets, len(values)), num_threads, how)
 
 
+@on_gpu_too
 def softmax(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -233,7 +234,7 @@ def _cross_entropy(
     """Return the cross-entropy of lists, the mean over lists."""
     reduction = parse_reduction(lists.count, **how)
     divided = scores if temperature == 1 else scores.astype(np.float64) / temperature
-    sums, masses, gradient = _core.cross_entropy(
+    sums, masses, gradient = kernels_of(scores).cross_entropy(
         *(divided, grades, lists.offsets, lists.rows, target, reduction.return_grad, check_num_threads(num_threads)),
     )
     if gradient is not None and temperature != 1:

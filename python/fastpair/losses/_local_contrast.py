@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, library_of_call, on_gpu_too
 from fastpair._embeddings import check_metric, embeddings, numbers
 from fastpair._validate import in_dtype_of
 from fastpair.losses._embedding import (
@@ -35,6 +35,7 @@ class LocalContrastGrads(NamedTuple):
     temperature: Any
 
 
+@on_gpu_too
 def local_contrast(
     x: ArrayLike,
     y: ArrayLike,
@@ -144,7 +145,7 @@ def local_contrast(
     )
     options = {
         "temperature": parse_temperature(temperature, len(rows)),
-        "positives": np.zeros(len(rows), np.int64),
+        "positives": library_of_call().zeros(len(rows), np.int64),
     }
     outcome = evaluate(pairs, "softmax", options, how)
     if outcome.similarities is None:

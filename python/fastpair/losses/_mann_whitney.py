@@ -5,8 +5,7 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, kernels_of, on_gpu_too
 from fastpair._labels import Label
 from fastpair._validate import check_choice, check_num_threads, check_number, in_dtype_of
 from fastpair.losses._lists import (
@@ -35,6 +34,7 @@ class SimilarityGrads(NamedTuple):
     similarities: _Array
 
 
+@on_gpu_too
 def mann_whitney(
     scores: ArrayLike | None = None,
     labels: ArrayLike | None = None,
@@ -238,11 +238,11 @@ def mann_whitney(
     )
     if by_class:
         pos_weights, neg_weights = weights_of_classes(above, below, weights)
-        sums, masses, uppers, gradient = _core.class_loss(
+        sums, masses, uppers, gradient = kernels_of(above).class_loss(
             above, below, pos_weights, neg_weights, *options, how.return_grad, threads
         )
     else:
-        sums, masses, uppers, gradient = _core.pair_loss(
+        sums, masses, uppers, gradient = kernels_of(pairs.scores).pair_loss(
             pairs.scores,
             pairs.relevance,
             pairs.weights,

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, library_of, on_gpu_too
 from fastpair._embeddings import check_count, check_flag, numbers
 from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_not_negative, in_dtype_of
@@ -19,6 +19,7 @@ EMBEDDINGS = ("x", "y", "z1", "z2", "features", "prototypes", "extra_negatives",
 """Arguments of losses whose last axis is that of embeddings."""
 
 
+@on_gpu_too
 def matryoshka(
     loss: Callable[..., Any],
     *args: ArrayLike,
@@ -161,7 +162,7 @@ class Prefix:
         """Return the gradient of the whole rows in float64, 0 beyond the prefix."""
         if gradient is None:
             return None
-        result = np.zeros(self.shape)
+        result: _Array = library_of(gradient).zeros(self.shape)
         own = gradient.astype(np.float64)
         result[..., : self.width] = own if self.units is None else away_from_units(own, self.units, self.norms)
         return result

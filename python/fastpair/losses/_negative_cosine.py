@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_flag, numbers
 from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_number, in_dtype_of
@@ -217,7 +217,7 @@ def byol(
         "return_grad": return_grad,
         "grad_output": grad_output,
     }
-    if host_array(p1, "p1").shape != host_array(p2, "p2").shape:
+    if array_of(p1, "p1").shape != array_of(p2, "p2").shape:
         raise ValueError(f"p1 has shape {np.shape(p1)} but p2 has {np.shape(p2)}; pass arrays of the same shape")
     _parse_sides(p1, z2, ("p1", "z2"))
     _parse_sides(p2, z1, ("p2", "z1"))
@@ -274,7 +274,7 @@ def _parse_mask(mask: ArrayLike | None, shape: tuple[int, ...]) -> _Bools:
     count = int(np.prod(shape))
     if mask is None:
         return np.ones(count, np.bool_)
-    array = host_array(mask, "mask")
+    array = array_of(mask, "mask")
     if array.dtype != np.bool_ or array.shape != shape:
         raise ValueError(f"mask has shape {array.shape} and dtype {array.dtype}; pass bool of shape {shape}")
     return array.reshape(count)

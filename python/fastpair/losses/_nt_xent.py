@@ -6,7 +6,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, library_of_call, on_gpu_too, scalar
 from fastpair._embeddings import check_flag
 from fastpair._roles import parse_mask, parse_roles
 from fastpair._units import away_from_units, unit_rows
@@ -30,6 +30,7 @@ _Array: TypeAlias = npt.NDArray[Any]
 _Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
+@on_gpu_too
 def nt_xent(
     z1: ArrayLike,
     z2: ArrayLike,
@@ -168,7 +169,7 @@ def nt_xent(
         options = {
             "temperature": scale,
             "positives": other_view(len(first)),
-            "self_columns": np.arange(len(stack)),
+            "self_columns": library_of_call().arange(len(stack)),
             "ignore": None if mask is None else _blocks(mask),
         }
         outcome = evaluate(pairs, "softmax", options, how)
@@ -183,10 +184,11 @@ def nt_xent(
         if outcome.x is None or outcome.y is None:
             return outcome.value
         gradients = in_dtype_of(outcome.x, first), in_dtype_of(outcome.y, second)
-    own = np.asarray(outcome.temperature).sum() * scale / check_number(temperature, "temperature")
-    return outcome.value, ViewGrads(*gradients, np.float64(own))
+    own = np.sum(outcome.temperature) * scale / check_number(temperature, "temperature")  # type: ignore[arg-type]
+    return outcome.value, ViewGrads(*gradients, scalar(own))
 
 
+@on_gpu_too
 def grace(
     z1: ArrayLike,
     z2: ArrayLike,
@@ -294,7 +296,7 @@ def grace(
 def _blocks(mask: _Bools) -> _Bools:
     """Return the mask of the stack: that of each view on the diagonal."""
     count = len(mask)
-    result = np.zeros((2 * count, 2 * count), np.bool_)
+    result: _Bools = library_of_call().zeros((2 * count, 2 * count), np.bool_)
     result[:count, :count] = result[count:, count:] = mask
     return result
 
@@ -318,7 +320,7 @@ def _weighted(
     dtype = np.float32 if parse_pairs(first, second, None, metric, **resources).narrow else np.float64
     views = [view.astype(dtype) for view in views]
     ignore = None if mask is None else np.concatenate([np.zeros_like(mask), mask], axis=1)
-    totals = [np.zeros(first.shape), np.zeros(first.shape)]
+    totals: list[_Array] = [library_of_call().zeros(first.shape) for _ in range(2)]
     value, slope = np.float64(0.0), np.float64(0.0)
     for own, other in ((0, 1), (1, 0)):
         columns = np.concatenate([dtype(inter) * views[other], dtype(intra) * views[own]])
@@ -327,7 +329,7 @@ def _weighted(
         options = {
             "temperature": temperature,
             "positives": "diagonal",
-            "self_columns": np.arange(count, 2 * count),
+            "self_columns": library_of_call().arange(count, 2 * count),
             "ignore": ignore,
         }
         outcome = evaluate(pairs, "softmax", options, how)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._embeddings import check_flag
 from fastpair._labels import Label
 from fastpair._validate import check_number
@@ -23,6 +23,7 @@ _Floats: TypeAlias = npt.NDArray[np.float64]
 _Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
+@on_gpu_too
 def dice(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -151,7 +152,7 @@ def dice(
     easy = unlikely**power
     shrunk = likely * easy
     rest = unlikely if power == 0 else 1.0 - shrunk
-    counts = np.ones(len(raw), np.bool_) if share is None else _kept(lists, raw, positive, share)
+    counts = np.ones_like(raw, np.bool_) if share is None else _kept(lists, raw, positive, share)
     with np.errstate(divide="ignore", invalid="ignore"):
         # The derivative of (1 - p)^alpha p in the logit has a factor p (1 - p), which takes the pole at p = 1 away.
         slopes = shrunk * (unlikely - power * likely)
@@ -170,6 +171,7 @@ def dice(
     return items.finish(reduce_lists, values, loss, lists.sizes.astype(np.float64), gradient)
 
 
+@on_gpu_too
 def tversky(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -330,7 +332,7 @@ def _kept(lists: Lists, scores: _Floats, positive: _Bools, ratio: float) -> _Boo
     """Return which items count: positives, and `ratio` times as many of the highest negatives (and what is NaN)."""
     result = positive | np.isnan(scores)
     negative = np.flatnonzero(~positive)
-    negatives = lists.select(~positive)
+    negatives = lists.select(~positive, len(negative))
     room = np.floor(ratio * lists.sum(positive))
     first = negatives.positions() < negatives.spread(room)
     result[negative[negatives.descending(scores[negative])[first]]] = True

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
+from fastpair._array import kernels_of, library_of
 from fastpair._embeddings import is_narrow
 from fastpair._units import away_from_units, unit_rows
 from fastpair.losses._embedding import Pairs
@@ -22,13 +22,14 @@ __all__ = ["dense_gradient", "dense_similarities", "own_gradient", "own_similari
 _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
 
-MOST_NUMBERS = 1 << 20
+MOST_NUMBERS, MOST_NUMBERS_ON_GPU = 1 << 20, 1 << 24
 """Numbers of candidates that are handled at a time."""
 
 
 def own_similarities(x: _Array, others: _Array, metric: str) -> _Array:
     """Return the similarities (n, k) of each row of x with its own k others, shape (n, k, d)."""
-    result = np.empty(others.shape[:2], np.float32 if is_narrow(x) and is_narrow(others) else np.float64)
+    dtype = np.float32 if is_narrow(x) and is_narrow(others) else np.float64
+    result: _Array = library_of(x).empty(others.shape[:2], dtype)
     for part in _parts(others):
         left, right = x[part].astype(np.float64, order="C")[:, np.newaxis], others[part].astype(np.float64, order="C")
         if metric == "cosine":
@@ -44,8 +45,8 @@ def own_similarities(x: _Array, others: _Array, metric: str) -> _Array:
 
 def own_gradient(x: _Array, others: _Array, metric: str, weights: _Array) -> tuple[_Array, _Array]:
     """Return the gradients of ``sum(weights * own_similarities(x, others))``, in the precision of the weights."""
-    left_gradient = np.empty(x.shape, weights.dtype)
-    right_gradient = np.empty(others.shape, weights.dtype)
+    left_gradient: _Array = library_of(x).empty(x.shape, weights.dtype)
+    right_gradient: _Array = library_of(x).empty(others.shape, weights.dtype)
     for part in _parts(others):
         slope = weights[part].astype(np.float64)[..., np.newaxis]
         left, right = x[part].astype(np.float64, order="C")[:, np.newaxis], others[part].astype(np.float64, order="C")
@@ -63,7 +64,7 @@ def own_gradient(x: _Array, others: _Array, metric: str, weights: _Array) -> tup
                 slope = 2 * slope
             else:
                 lengths = np.sqrt(np.einsum("ijk,ijk->ij", apart, apart))[..., np.newaxis]
-                slope = np.divide(slope, lengths, out=np.zeros(slope.shape), where=lengths > 0)
+                slope /= np.where(lengths > 0, lengths, np.inf)
             apart *= slope
             left_gradient[part], right_gradient[part] = -apart.sum(axis=1), apart
     return left_gradient, right_gradient
@@ -76,8 +77,8 @@ def dense_similarities(pairs: Pairs) -> _Array:
         return pairs.similarities.astype(dtype, copy=False)
     assert pairs.x is not None
     columns = pairs.x if pairs.y is None else pairs.y
-    result = np.empty(pairs.shape, dtype)
-    _core.pairwise(pairs.x, columns, pairs.metric, result, False, *pairs.resources)
+    result: _Array = library_of(pairs.x).empty(pairs.shape, dtype)
+    kernels_of(pairs.x).pairwise(pairs.x, columns, pairs.metric, result, False, *pairs.resources)
     if pairs.metric not in ("dot", "cosine"):
         np.negative(result, out=result)
     return result
@@ -93,6 +94,7 @@ def dense_gradient(pairs: Pairs, scores: _Array, weights: _Array) -> tuple[_Arra
 
 def _parts(others: _Array) -> Iterator[slice]:
     """Step through blocks of rows."""
-    step = max(1, MOST_NUMBERS // max(others.shape[1] * others.shape[2], 1))
+    most = MOST_NUMBERS if isinstance(others, np.ndarray) else MOST_NUMBERS_ON_GPU
+    step = max(1, most // max(others.shape[1] * others.shape[2], 1))
     for begin in range(0, len(others), step):
         yield slice(begin, begin + step)

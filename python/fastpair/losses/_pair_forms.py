@@ -5,11 +5,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, library_of
 from fastpair._embeddings import numbers
 from fastpair._labels import Label, parse_labels
 from fastpair._validate import check_not_negative
-from fastpair.losses._lists import Lists, parse_companion, parse_lists, parse_scores
+from fastpair.losses._lists import Lists, lists_of, parse_companion, parse_lists, parse_scores
 
 __all__ = ["Pairs", "pairs_of_labels", "pairs_of_matrix", "parse_matrix", "weights_of_classes"]
 
@@ -58,17 +58,17 @@ def parse_matrix(similarities: Any) -> _Array:
 
 def pairs_of_matrix(matrix: _Array, positives: Any, ignore: Any, weights: Any, scope: str) -> Pairs:
     """Return the entries of a matrix row by row."""
-    positive = _positive_entries(positives, matrix.shape)
+    positive = _positive_entries(positives, matrix)
     relevance = positive
     if ignore is not None:
-        left_out = host_array(ignore, "ignore")
+        left_out = array_of(ignore, "ignore")
         if left_out.dtype != np.bool_ or left_out.shape != matrix.shape:
             raise ValueError(
                 f"ignore has dtype {left_out.dtype} and shape {left_out.shape}; pass bool of shape {matrix.shape}"
             )
         both = positive & left_out
         if both.any():
-            row, column = (int(place) for place in np.unravel_index(both.argmax(), both.shape))
+            row, column = (int(place) for place in np.unravel_index(int(both.argmax()), both.shape))
             raise ValueError(f"the entry at row {row}, column {column} is in positives and in ignore; drop it from one")
         relevance = positive.astype(np.float16)
         relevance[left_out] = np.nan
@@ -81,20 +81,21 @@ def pairs_of_matrix(matrix: _Array, positives: Any, ignore: Any, weights: Any, s
     rows, columns = matrix.shape
     lists = parse_lists(None, None, matrix.size)
     if scope == "row":
-        lists = Lists(np.arange(rows + 1, dtype=np.int64) * columns)
+        lists = lists_of(library_of(matrix).arange(rows + 1, dtype=np.int64) * columns, None, matrix.size)
     return Pairs(matrix.reshape(-1), relevance.reshape(-1), own_weights, lists)
 
 
-def _positive_entries(positives: Any, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+def _positive_entries(positives: Any, matrix: _Array) -> npt.NDArray[np.bool_]:
     """Return which entries of a matrix are positive."""
+    library, shape = library_of(matrix), matrix.shape
     rows, columns = shape
     own: _Array
     if positives is None:
         if rows > columns:
             raise ValueError(f"similarities has shape {shape}, whose diagonal misses rows; pass positives=")
-        own = np.arange(rows)
+        own = library.arange(rows)
     else:
-        own = host_array(positives, "positives")
+        own = array_of(positives, "positives")
         if own.dtype == np.bool_ and own.shape == shape:
             return own
         if own.shape != (rows,) or own.dtype.kind not in "iu":
@@ -105,9 +106,9 @@ def _positive_entries(positives: Any, shape: tuple[int, ...]) -> npt.NDArray[np.
         outside = (own < 0) | (own >= columns)
         if outside.any():
             row = int(outside.argmax())
-            raise ValueError(f"positives is {own[row]} at index {row}; columns are from 0 to {columns - 1}")
-    mask = np.zeros(shape, np.bool_)
-    mask[np.arange(rows), own] = True
+            raise ValueError(f"positives is {int(own[row])} at index {row}; columns are from 0 to {columns - 1}")
+    mask: npt.NDArray[np.bool_] = library.zeros(shape, np.bool_)
+    mask[library.arange(rows), own.astype(np.int64, copy=False)] = True
     return mask
 
 
@@ -118,13 +119,13 @@ def _relevance(labels: ArrayLike | None, scores: _Array, pos_label: Label | None
     """
     if labels is None:
         raise TypeError("labels is None; pass a label for each score")
-    array = host_array(labels, "labels")
+    array = array_of(labels, "labels")
     if array.dtype.kind in "OTUS":
         return parse_labels(array, scores, -1, pos_label)[0]
     array = parse_companion(array, scores, "labels")
     if not array.size or (pos_label is None and (grades or array.dtype == np.bool_)):
         return array
-    low, high = np.fmin.reduce(array), np.fmax.reduce(array)
+    low, high = _ends(array)
     if pos_label is None and (not low < high or (high == 1 and low in (0, -1))):
         return array  # one value or none, 0/1, -1/1, or grades between these
     two = bool(((array == low) | (array == high) | (array != array)).all())
@@ -140,6 +141,20 @@ def _relevance(labels: ArrayLike | None, scores: _Array, pos_label: Label | None
         raise ValueError(f"pos_label={pos_label!r} needs labels of two values, one of them this; labels holds {seen}")
     missing, positive = array != array, array == pos_label
     return np.where(missing, np.float32(np.nan), positive.astype(np.float32)) if missing.any() else positive
+
+
+def _ends(array: _Array) -> tuple[Any, Any]:
+    """Return the least and the largest number, on the host; of none, two of which the first is not less."""
+    if isinstance(array, np.ndarray):
+        return np.fmin.reduce(array), np.fmax.reduce(array)
+    import cupy
+
+    values = lows = highs = array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+    if values.dtype.kind == "f":
+        missing = values != values
+        lows, highs = np.where(missing, np.inf, values), np.where(missing, -np.inf, values)
+    low, high = cupy.stack([lows.min(), highs.max()]).get()
+    return low, high
 
 
 def _weights(weights: _Array, argument: str) -> _Array:

@@ -4,8 +4,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, kernels_of, on_gpu_too
 from fastpair._embeddings import check_flag
 from fastpair._validate import check_num_threads, check_number
 from fastpair.losses._aligned import aligned_loss, weighted_pairs
@@ -18,6 +17,7 @@ _Array: TypeAlias = npt.NDArray[Any]
 Normalizer: TypeAlias = Literal["pairs", "groups", "sum"]
 
 
+@on_gpu_too
 def ranknet(
     scores: ArrayLike | None = None,
     relevance: ArrayLike | None = None,
@@ -154,6 +154,7 @@ def ranknet(
     return weighted_pairs(pos, neg, pair_weights, temperature, **how)  # type: ignore[arg-type]
 
 
+@on_gpu_too
 def pairwise_hinge(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -270,7 +271,7 @@ def pair_loss(
     grades = parse_companion(relevance, values, "relevance")
     lists = parse_lists(groups, offsets, len(values))
     reduction = parse_reduction(lists.count, **how)
-    sums, pairs, _, gradient = _core.pair_loss(
+    sums, pairs, _, gradient = kernels_of(values).pair_loss(
         values,
         grades,
         item_weights,

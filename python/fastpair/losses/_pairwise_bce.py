@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, kernels_of, library_of_call, on_gpu_too
 from fastpair._embeddings import check_flag, embeddings
 from fastpair._roles import Roles, parse_roles
 from fastpair._validate import check_choice, check_number, in_dtype_of
@@ -25,6 +25,7 @@ class BinaryOppositeGrads(NamedTuple):
     no: _Array
 
 
+@on_gpu_too
 def pairwise_bce(
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,
@@ -119,9 +120,9 @@ def pairwise_bce(
     np.float64(0.377779)
     """
     check_choice(balance, "balance", ("pairs", "sides"))
-    flat = similarities is not None and host_array(similarities, "similarities").ndim == 1
+    flat = similarities is not None and array_of(similarities, "similarities").ndim == 1
     if flat:
-        similarities = host_array(similarities, "similarities")[:, np.newaxis]  # type: ignore[arg-type]
+        similarities = array_of(similarities, "similarities")[:, np.newaxis]  # type: ignore[arg-type]
         if positives is None:
             raise ValueError("positives is None, but similarities is a list; pass a bool for each of them")
         positives = _column(positives, "positives")
@@ -158,6 +159,7 @@ def pairwise_bce(
     return outcome.value, grads
 
 
+@on_gpu_too
 def binary_opposite(
     yes: ArrayLike,
     no: ArrayLike,
@@ -240,7 +242,7 @@ def binary_opposite(
 
 def _column(mask: ArrayLike, argument: str) -> _Array:
     """View a list of bool as a matrix of one column."""
-    array = host_array(mask, argument)
+    array = array_of(mask, argument)
     if array.ndim != 1 or array.dtype != np.bool_:
         raise ValueError(
             f"{argument} has shape {array.shape} and dtype {array.dtype}, but similarities is a list; pass a bool for "
@@ -252,6 +254,10 @@ def _column(mask: ArrayLike, argument: str) -> _Array:
 def _counts(roles: Roles) -> tuple[int, int]:
     """Return how many pairs are positive and how many negative."""
     rows, columns = roles.shape
+    if library_of_call() is not np:
+        bits = roles.packed()
+        counts = np.stack([kernels_of(bits[0]).count_bits(part).sum() for part in bits]).tolist()
+        return counts[0], counts[1]
     if roles.ignore is None and roles.self_columns is None:
         if roles.labels is not None:
             left, right = roles.labels

@@ -5,8 +5,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, kernels_of, library_of, on_gpu_too
 from fastpair._embeddings import check_count
 from fastpair._random import generator
 from fastpair._validate import check_choice, check_num_threads
@@ -19,6 +18,7 @@ _Floats: TypeAlias = npt.NDArray[np.float64]
 _Ints: TypeAlias = npt.NDArray[np.int64]
 
 
+@on_gpu_too
 def plackett_luce(
     scores: ArrayLike,
     relevance: ArrayLike | None = None,
@@ -149,7 +149,7 @@ def plackett_luce(
         return_grad=return_grad,
         grad_output=grad_output,
     )
-    sums, steps, gradient = _core.plackett_luce(
+    sums, steps, gradient = kernels_of(values).plackett_luce(
         values, grades, lists.offsets, lists.rows, places, ties, how.return_grad, threads
     )
     return how.finish(lists, values, sums, steps, gradient)
@@ -160,18 +160,24 @@ list_mle = plackett_luce
 
 def _grades_of(order: ArrayLike, count: int) -> _Ints:
     """Return grades that fall along the order."""
-    indices = host_array(order, "order")
+    indices = array_of(order, "order")
     if indices.shape != (count,) or (indices.dtype.kind not in "iu" and count):
         raise ValueError(
             f"order has dtype {indices.dtype} and shape {indices.shape}; pass the indices of all {count} scores"
         )
     indices = indices.astype(np.int64, copy=False)
-    grades = np.full(count, -1, np.int64)
+    library: Any = library_of(indices)
+    falling = library.arange(count - 1, -1, -1)
+    grades: _Ints = library.full(count, -1, np.int64)
+    # On a GPU one question, and more only if the answer is no.
+    if library is not np and bool((np.sort(indices) == falling[::-1]).all()):
+        grades[indices] = falling
+        return grades
     if count and (indices.min() < 0 or indices.max() >= count):
         raise ValueError(
             f"order has indices from {indices.min()} to {indices.max()}; pass each of 0 to {count - 1} once"
         )
-    grades[indices] = np.arange(count - 1, -1, -1)
+    grades[indices] = falling
     if count and grades.min() < 0:
         raise ValueError(f"order misses index {int(grades.argmin())}; pass each of 0 to {count - 1} once")
     return grades
@@ -182,8 +188,10 @@ def _shuffled(relevance: _Array, seed: Any) -> _Floats:
     if seed is None:
         raise ValueError("ties='random' needs seed=, an integer or a numpy.random.Generator")
     grades = relevance.astype(np.float64)
-    order = np.lexsort((generator(seed).random(len(grades)), grades))
-    shuffled = np.empty(len(grades))
-    shuffled[order] = np.arange(len(grades))
-    shuffled[grades != grades] = np.nan
+    library, unknown = library_of(grades), grades != grades
+    draws = library.asarray(generator(seed).random(len(grades)))
+    order = np.lexsort(np.stack((draws, np.where(unknown, -np.inf, grades))))
+    shuffled = np.empty_like(grades)
+    shuffled[order] = library.arange(len(grades))
+    shuffled[unknown] = np.nan
     return shuffled

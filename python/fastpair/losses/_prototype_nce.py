@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, library_of, library_of_call, on_gpu_too
 from fastpair._embeddings import embeddings, numbers
 from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_number
@@ -47,6 +47,7 @@ class PrototypeGrads(NamedTuple):
     similarities: _Array | None
 
 
+@on_gpu_too
 def prototype_nce(
     x: ArrayLike | None = None,
     prototypes: ArrayLike | None = None,
@@ -216,22 +217,23 @@ def _targets(
     assert teacher is not None
     if len(teacher) != count:
         raise ValueError(f"teacher_prototypes has {len(teacher)} rows, but there are {count} prototypes")
-    known = own >= 0
-    shares = np.zeros((rows, count))
-    scores = pairwise(teacher[own[known]], teacher, pairs.metric).astype(np.float64)  # type: ignore[arg-type]
+    if not count:
+        return {"targets": library_of_call().zeros((rows, count))}
+    scores = pairwise(teacher[np.maximum(own, 0)], teacher, pairs.metric).astype(np.float64)  # type: ignore[arg-type]
     if pairs.metric not in ("dot", "cosine"):
         np.negative(scores, out=scores)
     scores /= softness
-    scores -= scores.max(axis=1, keepdims=True, initial=-np.inf)
+    scores -= scores.max(axis=1, keepdims=True)
     np.exp(scores, out=scores)
-    shares[known] = scores / scores.sum(axis=1, keepdims=True)
-    return {"targets": shares}
+    scores /= scores.sum(axis=1, keepdims=True)
+    scores *= (own >= 0)[:, np.newaxis]
+    return {"targets": scores}
 
 
 def _parse_assignments(assignments: Any, rows: int, count: int) -> _Ints:
-    array = host_array(assignments, "assignments")
+    array = array_of(assignments, "assignments")
     if array.size == 0 and array.shape == (rows,):
-        return np.zeros(0, np.int64)
+        return library_of(array).zeros(0, np.int64)  # type: ignore[no-any-return]
     if array.dtype.kind not in "iu" or array.shape != (rows,):
         raise ValueError(
             f"assignments has shape {array.shape} and dtype {array.dtype}; pass {rows} integers, the prototype of each "
@@ -240,7 +242,9 @@ def _parse_assignments(assignments: Any, rows: int, count: int) -> _Ints:
     strange = (array < -1) | (array >= count)
     if strange.any():
         row = int(strange.argmax())
-        raise ValueError(f"assignments is {array[row]} at index {row}, but there are {count} prototypes; -1 is none")
+        raise ValueError(
+            f"assignments is {int(array[row])} at index {row}, but there are {count} prototypes; -1 is none"
+        )
     return array.astype(np.int64)
 
 

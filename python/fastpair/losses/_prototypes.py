@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_flag, embeddings, same_width
 from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_number, in_dtype_of
@@ -279,7 +279,7 @@ class _Compensated:
 
 
 def _parse_classes(labels: ArrayLike, count: int, classes: int) -> _Ints:
-    array = host_array(labels, "labels")
+    array = array_of(labels, "labels")
     if array.shape != (count,) or (array.dtype.kind not in "iu" and count):
         raise ValueError(
             f"labels has shape {array.shape} and dtype {array.dtype}; pass {count} integers, the class of each row"

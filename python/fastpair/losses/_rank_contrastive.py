@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too, scalar
 from fastpair._embeddings import numbers
 from fastpair._validate import check_number, in_dtype_of
 from fastpair.losses._lists import OnEmpty, ReductionName, parse_companion, parse_lists, parse_reduction, parse_scores
@@ -23,6 +23,7 @@ class RankContrastiveGrads(NamedTuple):
     temperature: np.float64
 
 
+@on_gpu_too
 def rank_contrastive(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -125,7 +126,7 @@ def rank_contrastive(
     with np.errstate(over="ignore", invalid="ignore"):
         logits = (given - lists.spread(np.where(np.abs(largest) < np.inf, largest, 0.0))) / divisor
     normalizer = lists.logsumexp(logits)
-    pull, reached = np.zeros(len(logits)), np.zeros(lists.count)
+    pull, reached = np.zeros_like(logits), np.zeros_like(largest)
     for step in steps:
         positive = kept >= step
         counts = lists.sum(positive)
@@ -142,9 +143,9 @@ def rank_contrastive(
     slopes *= lists.spread(scale)
     slopes[lists.spread(scale) == 0] = 0.0
     with np.errstate(over="ignore", invalid="ignore"):
-        by_temperature = -float((slopes * np.maximum(logits, -np.finfo(np.float64).max)).sum()) / divisor
+        by_temperature = -(slopes * np.maximum(logits, -np.finfo(np.float64).max)).sum() / divisor
     slopes /= divisor
-    return value, RankContrastiveGrads(in_dtype_of(lists.scatter(slopes), array), np.float64(by_temperature))
+    return value, RankContrastiveGrads(in_dtype_of(lists.scatter(slopes), array), scalar(by_temperature))
 
 
 def _parse_levels(levels: ArrayLike | None, grades: _Array) -> _Array:

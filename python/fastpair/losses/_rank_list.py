@@ -5,18 +5,28 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, library_of, on_gpu_too
 from fastpair._embeddings import check_flag
 from fastpair._validate import check_num_threads
 from fastpair.losses._aligned import difference, sigmoid, softplus
 from fastpair.losses._items import parse_items
-from fastpair.losses._lists import Lists, OnEmpty, ReductionName, parse_companion, parse_reduction, parse_scores
+from fastpair.losses._lists import (
+    Lists,
+    OnEmpty,
+    ReductionName,
+    lists_of,
+    parse_companion,
+    parse_reduction,
+    parse_scores,
+)
 
 __all__ = ["rank_list"]
 
 _Floats: TypeAlias = npt.NDArray[np.float64]
+_Ints: TypeAlias = npt.NDArray[np.int64]
 
 
+@on_gpu_too
 def rank_list(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -110,7 +120,7 @@ def rank_list(
     """
     values = parse_scores(scores)
     grades = parse_companion(relevance, values, "relevance")
-    steps = host_array(skips, "skips")
+    steps = np.asarray(skips)
     if steps.ndim != 1 or steps.dtype.kind not in "iu" or not len(steps) or (steps < 1).any():
         raise ValueError(f"skips must be integers of at least 1, not {skips!r}")
     with_tail = check_flag(tail, "tail")
@@ -131,7 +141,7 @@ def rank_list(
     sums, terms, slopes = _terms_apart(
         items.lists, items.take(values)[order], ordered[order], steps.tolist(), with_tail
     )
-    gradient = np.empty(len(slopes))
+    gradient = np.empty_like(slopes)
     gradient[order] = slopes
     return items.finish(how, values, sums, terms, gradient)
 
@@ -140,14 +150,14 @@ def _terms_apart(
     lists: Lists, scores: _Floats, grades: _Floats, skips: list[int], tail: bool
 ) -> tuple[_Floats, _Floats, _Floats]:
     """Return sums and numbers of the terms of lists in the right order, and the gradient."""
-    count, places = len(scores), np.arange(len(scores))
+    places = library_of(scores).arange(len(scores))
     ends = lists.spread(lists.offsets[1:])
     # The first item of lower relevance: where the next stretch of equal ones begins.
-    begins = np.ones(count, np.bool_)
-    begins[1:] = (grades[1:] != grades[:-1]) | (lists.codes[1:] != lists.codes[:-1])
-    starts = np.append(np.flatnonzero(begins), count)
+    begins = lists.begins()
+    begins[1:] |= grades[1:] != grades[:-1]
+    starts = np.append(np.flatnonzero(begins), len(scores))
     lower = starts[np.cumsum(begins)]
-    losses, terms, slopes = np.zeros(count), np.zeros(count), np.zeros(count)
+    losses, terms, slopes = np.zeros_like(scores), np.zeros_like(scores), np.zeros_like(scores)
     suffix = lists.suffix_logsumexp(scores) if tail else scores
     for skip in skips:
         rivals = places + skip
@@ -164,10 +174,21 @@ def _terms_apart(
         if tail and skip > 1:
             # Items share what pulls at the stretches they are in: e^s_j times the sum of pull / e^suffix over those
             # that begin before them, in the logarithmic domain.
-            weight = np.full(count, -np.inf)
+            weight = np.full_like(scores, -np.inf)
             with np.errstate(divide="ignore", invalid="ignore"):
-                np.logaddexp.at(weight, rivals, np.log(pull) - others[rivals])
+                _add_logs(weight, rivals, np.log(pull) - others[rivals])
                 slopes += np.exp(scores + lists.prefix_logsumexp(weight))
         else:
             slopes[rivals] += pull  # each item is the rival of one other
     return lists.sum(losses), lists.sum(terms), slopes
+
+
+def _add_logs(to: _Floats, places: _Ints, logs: _Floats) -> None:
+    """Write to each place the log-sum-exp of what belongs there; places never fall."""
+    if isinstance(to, np.ndarray):
+        np.logaddexp.at(to, places, logs)
+        return
+    begins = np.ones_like(places, np.bool_)
+    begins[1:] = places[1:] != places[:-1]
+    starts = np.flatnonzero(begins)
+    to[places[starts]] = lists_of(np.append(starts, len(places))).logsumexp(logs)

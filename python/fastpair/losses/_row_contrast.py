@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import embeddings, same_width
 from fastpair._validate import check_number, in_dtype_of
 from fastpair.losses._aligned import sigmoid, softplus
@@ -273,7 +273,7 @@ def _parse_targets(positives: ArrayLike | None, rows: int, columns: int) -> _Int
         if rows > columns:
             raise ValueError(f"there are {rows} rows but {columns} columns; pass positives=, a column for each row")
         return np.arange(rows)
-    array = host_array(positives, "positives")
+    array = array_of(positives, "positives")
     if array.shape != (rows,) or (array.dtype.kind not in "iu" and rows):
         raise ValueError(
             f"positives has shape {array.shape} and dtype {array.dtype}; pass {rows} integers, a column for each row"

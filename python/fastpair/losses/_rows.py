@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import numbers
 from fastpair._validate import check_number, in_dtype_of
 from fastpair.losses._aligned import sigmoid
@@ -173,7 +173,7 @@ def parse_rows(similarities: ArrayLike, positives: ArrayLike | None, ignore: Arr
     targets = _parse_targets(positives, rows, columns)
     ignored = None
     if ignore is not None:
-        ignored = host_array(ignore, "ignore")
+        ignored = array_of(ignore, "ignore")
         if ignored.dtype != np.bool_ or ignored.shape != scores.shape:
             raise ValueError(
                 f"ignore has shape {ignored.shape} and dtype {ignored.dtype}; pass a bool for each of the "
@@ -196,7 +196,7 @@ def _parse_targets(positives: ArrayLike | None, rows: int, columns: int) -> _Int
                 f"row; pass positives="
             )
         return np.arange(rows)
-    array = host_array(positives, "positives")
+    array = array_of(positives, "positives")
     if array.dtype == np.bool_ and array.shape == (rows, columns):
         counts = np.count_nonzero(array, axis=1)
         if (counts > 1).any():

@@ -5,7 +5,7 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._validate import check_num_threads, check_number
 from fastpair.losses._aligned import difference, finish_rows, parse_rows, sigmoid, softplus
 from fastpair.losses._lists import ReductionName, parse_reduction
@@ -15,6 +15,7 @@ __all__ = ["bpr_max", "top1"]
 _Floats: TypeAlias = npt.NDArray[np.float64]
 
 
+@on_gpu_too
 def top1(
     pos: ArrayLike,
     neg: ArrayLike,
@@ -104,10 +105,14 @@ def top1(
         flat = sigmoid(-q * q)  # 0 from where on the square is infinite
         size *= flat
         size *= 2
-        slopes = (-wins.sum(axis=1), wins + np.multiply(size, q, out=np.zeros_like(q), where=flat != 0))
+        with np.errstate(invalid="ignore"):
+            size *= q
+        size[flat == 0] = 0
+        slopes = (-wins.sum(axis=1), wins + size)
     return finish_rows(how, above, below, sums, matrix.shape[1], slopes)
 
 
+@on_gpu_too
 def bpr_max(
     pos: ArrayLike,
     neg: ArrayLike,
@@ -191,8 +196,8 @@ def bpr_max(
     )
     p, q = above.astype(np.float64)[:, np.newaxis], matrix.astype(np.float64)
     if not matrix.shape[1]:
-        nothing = np.zeros(len(above))
-        return finish_rows(how, above, below, nothing, 0, (nothing, np.zeros(matrix.shape)))
+        nothing = np.zeros_like(p[:, 0])
+        return finish_rows(how, above, below, nothing, 0, (nothing, np.zeros_like(q)))
     log_share = q - _logsumexp(q)
     ahead = difference(p, q)
     terms = log_share - softplus(-ahead)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import embeddings, same_width
 from fastpair._validate import in_dtype_of, parse_resources
 from fastpair.losses._aligned import sigmoid, softplus
@@ -164,7 +164,7 @@ def sgns(
 
 def _parse_places(values: ArrayLike, argument: str, shape: tuple[int, ...], size: int) -> _Ints:
     """Return rows of the table, -1 for none."""
-    array = host_array(values, argument)
+    array = array_of(values, argument)
     if not array.size and array.dtype == np.float64:
         array = array.astype(np.int64)
     wanted = shape[:1] if len(shape) == 1 else f"({shape[0]}, k)"

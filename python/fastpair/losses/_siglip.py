@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._roles import parse_roles
 from fastpair._validate import check_number
 from fastpair.losses._embedding import (
@@ -38,6 +38,7 @@ class SigmoidGrads(NamedTuple):
     similarities: _Array | None
 
 
+@on_gpu_too
 def siglip(
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_flag
 from fastpair._validate import check_choice
 from fastpair.losses._embedding import (
@@ -284,7 +284,7 @@ def _values(sums: _Floats) -> _Floats:
 
 
 def _parse_ignore(ignore: ArrayLike, shape: tuple[int, int]) -> _Bools:
-    mask = host_array(ignore, "ignore")
+    mask = array_of(ignore, "ignore")
     if mask.dtype != np.bool_ or mask.shape != shape:
         raise ValueError(
             f"ignore has shape {mask.shape} and dtype {mask.dtype}; pass a bool for each of the {shape} entries"

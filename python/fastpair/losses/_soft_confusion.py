@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._labels import Label
 from fastpair._validate import check_choice, check_number
 from fastpair.losses._aligned import sigmoid
@@ -21,6 +21,7 @@ ConfusionMetric: TypeAlias = Literal["f_beta", "balanced_accuracy", "gmean", "ac
 METRICS = ("f_beta", "balanced_accuracy", "gmean", "accuracy")
 
 
+@on_gpu_too
 def soft_confusion(
     scores: ArrayLike,
     labels: ArrayLike,

@@ -4,18 +4,19 @@ from typing import Any, Literal, SupportsIndex
 
 import numpy as np
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._embeddings import check_count
 from fastpair._labels import Label
 from fastpair._validate import check_choice
 from fastpair.losses._items import parse_items, parse_positives
 from fastpair.losses._lambda_rank import Gain, gains_of, ideal_dcg, ranks_of
-from fastpair.losses._lists import Lists, OnEmpty, ReductionName, parse_reduction, parse_scores
+from fastpair.losses._lists import OnEmpty, ReductionName, parse_reduction, parse_scores
 from fastpair.losses._soft_rank import Ranker
 
 __all__ = ["approx_mrr", "approx_ndcg", "smooth_ap"]
 
 
+@on_gpu_too
 def smooth_ap(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -118,20 +119,23 @@ def smooth_ap(
         grad_output=grad_output,
     )
     ordered, chosen = items.take(values), items.take(positive) > 0
-    own, best = items.lists.select(chosen), ordered[chosen]
-    among_all, among_own, count = ranker.ranks(ordered, items.lists)[chosen], ranker.ranks(best, own), own.sizes
+    which = chosen if isinstance(chosen, np.ndarray) else np.flatnonzero(chosen)  # to ask how many there are once
+    best = ordered[which]
+    own = items.lists.select(chosen, len(best))
+    among_all, among_own, count = ranker.ranks(ordered, items.lists)[which], ranker.ranks(best, own), own.sizes
     precision = among_own / among_all
     sums = (count > 0) - own.sum(precision) / np.maximum(count, 1)
     if not how.return_grad:
         return how.finish(items.outer, values, sums, count, None)
     share = -1 / (own.spread(count) * among_all)
-    upstream = np.zeros(len(ordered))
-    upstream[chosen] = -share * precision
+    upstream = np.zeros_like(ordered)
+    upstream[which] = -share * precision
     gradient = ranker.pull(ordered, items.lists, upstream)
-    gradient[chosen] += ranker.pull(best, own, share)
+    gradient[which] += ranker.pull(best, own, share)
     return items.finish(how, values, sums, count, gradient)
 
 
+@on_gpu_too
 def approx_ndcg(
     scores: ArrayLike,
     relevance: ArrayLike,
@@ -265,6 +269,7 @@ def approx_ndcg(
     return items.finish(how, values, sums, ideal, ranker.pull(ordered, lists, upstream))
 
 
+@on_gpu_too
 def approx_mrr(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -372,14 +377,14 @@ def approx_mrr(
     )
     ordered = items.take(values)
     chosen = np.flatnonzero(items.take(positive) > 0)
-    own = items.lists.select(items.take(positive) > 0)
+    own = items.lists.select(items.take(positive) > 0, len(chosen))
     if relevant == "first":
         chosen = chosen[own.descending(ordered[chosen])[own.offsets[:-1][own.sizes > 0]]]
-        own = Lists(np.append(0, np.cumsum(own.sizes > 0)))
+        own = own.of_sizes(own.sizes > 0)
     inverse, count = 1 / ranker.ranks(ordered, items.lists)[chosen], own.sizes
     sums = (count > 0) - own.sum(inverse) / np.maximum(count, 1)
     if not how.return_grad:
         return how.finish(items.outer, values, sums, count, None)
-    upstream = np.zeros(len(ordered))
+    upstream = np.zeros_like(ordered)
     upstream[chosen] = inverse * inverse / own.spread(count)
     return items.finish(how, values, sums, count, ranker.pull(ordered, items.lists, upstream))

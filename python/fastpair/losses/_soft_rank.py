@@ -5,8 +5,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, kernels_of, on_gpu_too
 from fastpair._validate import check_num_threads, check_number, in_dtype_of
 from fastpair.losses._lists import Lists, parse_companion, parse_lists, parse_scores
 
@@ -30,13 +29,16 @@ class Ranker(NamedTuple):
 
     def ranks(self, scores: _Array, lists: Lists) -> _Floats:
         """Return the rank of each score in its list."""
-        return _core.soft_rank(scores, lists.offsets, lists.rows, *self)
+        ranks: _Floats = kernels_of(scores).soft_rank(scores, lists.offsets, lists.rows, *self)
+        return ranks
 
     def pull(self, scores: _Array, lists: Lists, upstream: _Floats) -> _Floats:
         """Return the gradient with respect to the scores from that with respect to the ranks."""
-        return _core.soft_rank_vjp(scores, upstream, lists.offsets, lists.rows, *self)
+        pulled: _Floats = kernels_of(scores).soft_rank_vjp(scores, upstream, lists.offsets, lists.rows, *self)
+        return pulled
 
 
+@on_gpu_too
 def soft_rank(
     scores: ArrayLike,
     *,
@@ -113,6 +115,7 @@ def soft_rank(
     return ranker.ranks(values, parse_lists(groups, offsets, len(values)))
 
 
+@on_gpu_too
 def soft_rank_vjp(
     scores: ArrayLike,
     upstream: ArrayLike,

@@ -5,7 +5,7 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, library_of_call, on_gpu_too
 from fastpair._embeddings import check_flag, embeddings, numbers
 from fastpair._roles import full_mask, parse_mask
 from fastpair._validate import check_not_negative, check_number
@@ -16,6 +16,7 @@ from fastpair.losses._embedding import (
     called_as,
     evaluate,
     finish,
+    in_order,
     parse_pairs,
     parse_rows_reduction,
     parse_temperature,
@@ -29,6 +30,7 @@ __all__ = ["cwcl", "parse_targets", "soft_target_nce"]
 _Floats: TypeAlias = npt.NDArray[np.float64]
 
 
+@on_gpu_too
 def soft_target_nce(
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,
@@ -145,7 +147,7 @@ def soft_target_nce(
         "temperature": parse_temperature(temperature, rows) / scale,
         "targets": parse_targets(targets, shape),
         "normalize_targets": check_flag(normalize_targets, "normalize_targets"),
-        "self_columns": np.arange(rows) if pairs.within else None,
+        "self_columns": library_of_call().arange(rows) if pairs.within else None,
         "ignore": None if ignore is None else full_mask(parse_mask(ignore, "ignore", shape), shape[1]),
     }
     how = parse_rows_reduction(
@@ -163,6 +165,7 @@ def soft_target_nce(
     return finish(pairs, outcome, temperature, how)
 
 
+@on_gpu_too
 def cwcl(
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,
@@ -302,4 +305,4 @@ def parse_targets(targets: ArrayLike, shape: tuple[int, int], argument: str = "t
     if array.shape != shape:
         raise ValueError(f"{argument} has shape {array.shape}; pass shape {shape}, how positive each pair is")
     check_not_negative(array, argument)
-    return np.require(array, np.float64, ["C", "A"])
+    return in_order(array)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastpair._array import library_of, library_of_call
 from fastpair._roles import Roles, full_mask
 from fastpair.losses._embedding import Outcome, Pairs, RowsReduction, evaluate
 from fastpair.losses._own_columns import dense_gradient, dense_similarities, own_gradient, own_similarities
@@ -74,7 +75,7 @@ class Form:
         columns = self.pairs.shape[1]
         temperature = self.temperature
         if np.ndim(temperature) == 2:
-            temperature = np.ascontiguousarray(temperature[:, :columns].T)
+            temperature = library_of(temperature).ascontiguousarray(temperature[:, :columns].T)
         neg, pos = self.neg_weights, self.pos_weights
         return replace(
             self,
@@ -119,8 +120,8 @@ class Form:
         options.update(self.options)
         if self.replaced is not None:
             rows = self.pairs.shape[0]
-            options["positives"] = np.full(rows, self._width - 1, np.int64)
-            options["self_columns"] = np.arange(rows)
+            options["positives"] = library_of_call().full(rows, self._width - 1, np.int64)
+            options["self_columns"] = library_of_call().arange(rows)
         if self.pos_weights is None and self.neg_weights is not None and self.neg_weights.ndim == 1:
             options["column_weights"] = _lengthened(self.neg_weights, self._width)
         elif self.pos_weights is not None or self.neg_weights is not None:
@@ -131,7 +132,7 @@ class Form:
         """Return which columns are positive, with those of candidates of their own."""
         if self.replaced is None:
             return full_mask(self.roles.positive_mask(), self._width)
-        mask = np.zeros((self.pairs.shape[0], self._width), np.bool_)
+        mask: _Bools = library_of_call().zeros((self.pairs.shape[0], self._width), np.bool_)
         mask[:, -1] = True
         return mask
 
@@ -139,9 +140,9 @@ class Form:
         """Return which columns are negative, with those of candidates of their own."""
         roles = self.roles
         if self.replaced is not None:
-            roles = replace(roles, self_columns=np.arange(roles.shape[0]))
+            roles = replace(roles, self_columns=library_of_call().arange(roles.shape[0]))
         own = roles.negative_mask(roles.positive_mask())
-        mask = np.ones((len(own), self._width), np.bool_)
+        mask: _Bools = library_of_call().ones((len(own), self._width), np.bool_)
         mask[:, : own.shape[1]] = own
         if roles.ids is not None and roles.extra_ids is not None:
             end = own.shape[1] + len(roles.extra_ids)
@@ -156,11 +157,11 @@ class Form:
 
     def _pair_weights(self) -> _Floats:
         """Return the weights of all columns."""
-        weights = np.ones((self.pairs.shape[0], self._width))
+        weights: _Floats = library_of_call().ones((self.pairs.shape[0], self._width))
         if self.neg_weights is not None:
             weights[:, : self.neg_weights.shape[-1]] = self.neg_weights
         positive = self.positive_mask()
-        weights[positive] = 1.0
+        np.copyto(weights, 1.0, where=positive)
         if self.pos_weights is not None:
             own = self.pos_weights[:, np.newaxis] if self.pos_weights.ndim == 1 else self.pos_weights
             if own.shape[1] != 1:
@@ -228,21 +229,19 @@ def evaluate_symmetric(form: Form, how: RowsReduction, how_columns: RowsReductio
             second.x, second.y = second.y, second.x
         if second.similarities is not None:
             second.similarities = second.similarities.T
-        columns = form.pairs.shape[1]
         if np.ndim(form.temperature) == 2:
             second.temperature = _lengthened(second.temperature.T, form.temperature.shape[1], 0.0)
         elif first.temperature is not None and second.temperature is not None:
             first.temperature, second.temperature = first.temperature.sum(), second.temperature.sum()
         if second.neg_weights is not None and first.neg_weights is not None:
             turned = second.neg_weights.T
-            second.neg_weights = np.zeros(first.neg_weights.shape)
-            second.neg_weights[:, :columns] = turned
+            second.neg_weights = _lengthened(turned, first.neg_weights.shape[1], 0.0)
     return first.averaged(second)
 
 
 def _lengthened(values: _Array, width: int, fill: float = 1.0) -> _Array:
     """Return values whose last axis has `width` entries; those that are lacking are `fill`."""
-    result = np.full((*values.shape[:-1], width), fill)
+    result: _Array = library_of(values).full((*values.shape[:-1], width), fill)
     result[..., : values.shape[-1]] = values
     return result
 
@@ -290,7 +289,7 @@ def _with_pair_temperatures(
     slope = outcome.similarities / form.temperatures
     result.temperature = -slope * logits
     if form.replaced is not None:  # its temperature is that of the diagonal, which is left out
-        rows = np.arange(len(logits))
+        rows = library_of_call().arange(len(logits))
         result.temperature[rows, rows] = result.temperature[:, -1]
         result.temperature = result.temperature[:, :-1]
     columns = pairs.shape[1]
@@ -316,14 +315,13 @@ def _weight_gradient(form: Form, logits: _Array, options: dict[str, Any], outcom
     within = (positive | negative if options.get("include_positive", True) else negative) & (weights > 0)
     with np.errstate(divide="ignore"):
         terms = np.where(within, logits + np.log(weights), -np.inf)
-    largest = terms.max(axis=1, initial=-np.inf, keepdims=True)
-    largest[~np.isfinite(largest)] = 0.0
+    largest = terms.max(axis=1, keepdims=True) if terms.shape[1] else terms.sum(axis=1, keepdims=True)
+    largest = np.where(np.isfinite(largest), largest, 0.0)
     with np.errstate(divide="ignore"):
         level = np.log(np.exp(terms - largest).sum(axis=1, keepdims=True)) + largest
     kept = negative & (outcome.slopes != 0)[:, np.newaxis]
-    shares = np.zeros(logits.shape)
-    np.subtract(logits, level, out=shares, where=kept)
-    np.exp(shares, out=shares, where=kept)
+    with np.errstate(invalid="ignore"):
+        shares: _Floats = np.exp(np.where(kept, logits - level, -np.inf))
     shares *= outcome.slopes[:, np.newaxis]
     shares = shares[:, : form.neg_weights.shape[-1]]
     return shares.sum(axis=0) if form.neg_weights.ndim == 1 else shares

@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, library_of, library_of_call, on_gpu_too
 from fastpair._embeddings import check_metric, embeddings, numbers
 from fastpair._roles import same_codes
 from fastpair._validate import check_choice, check_not_negative, check_number
@@ -39,6 +39,7 @@ class FeatureGrads(NamedTuple):
     similarities: _Array | None
 
 
+@on_gpu_too
 def supcon(
     features: ArrayLike | None = None,
     labels: ArrayLike | None = None,
@@ -176,7 +177,7 @@ def supcon(
     )
     options = {
         "temperature": scale,
-        "self_columns": np.arange(count * anchors),
+        "self_columns": library_of_call().arange(count * anchors),
         "needs_negatives": False,
         **_roles(labels, mask, count, anchors, views),
     }
@@ -195,9 +196,10 @@ def supcon(
     assert gradient is not None
     if len(shape) == 3:
         gradient = gradient.reshape(views, count, shape[2]).swapaxes(0, 1)
-    return value, FeatureGrads(cast(np.ascontiguousarray(gradient), stack), slope, None)
+    return value, FeatureGrads(cast(library_of(gradient).ascontiguousarray(gradient), stack), slope, None)
 
 
+@on_gpu_too
 def cliff_contrast(
     features: ArrayLike | None = None,
     labels: ArrayLike | None = None,
@@ -316,9 +318,9 @@ def _stack(features: ArrayLike | None, metric: str) -> tuple[_Array, tuple[int, 
 def _roles(labels: ArrayLike | None, mask: ArrayLike | None, count: int, anchors: int, views: int) -> dict[str, Any]:
     """Return who is positive for whom among the rows of all views, as the kernel takes it."""
     if mask is None:
-        codes = np.arange(count)
+        codes = library_of_call().arange(count)
         if labels is not None:
-            given = host_array(labels, "labels")
+            given = array_of(labels, "labels")
             if given.shape != (count,):
                 raise ValueError(f"labels has shape {given.shape}; pass shape ({count},), one label for each example")
             codes = same_codes(given, given, "labels")[0]

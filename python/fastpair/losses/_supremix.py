@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import numbers
 from fastpair._units import away_from_units, unit_rows
 from fastpair._validate import check_choice, check_number, in_dtype_of
@@ -255,7 +255,7 @@ def _parse_mixtures(
         )
     if mask is None:
         raise TypeError("mixture_mask is None; pass 1 for positive mixtures, 0 for negative ones, -1 for none")
-    roles = host_array(mask, "mixture_mask")
+    roles = array_of(mask, "mixture_mask")
     if roles.shape != array.shape[:2] or not np.isin(roles, (-1, 0, 1)).all():
         raise ValueError(f"mixture_mask has shape {roles.shape}; pass 1, 0 or -1 in shape {array.shape[:2]}")
     if labels is None:

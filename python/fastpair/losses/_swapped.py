@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, library_of_call, on_gpu_too
 from fastpair._embeddings import check_count, check_metric, embeddings, numbers, same_width
 from fastpair._validate import check_number, in_dtype_of, parse_resources
 from fastpair.losses._embedding import (
@@ -38,6 +38,7 @@ class SwappedGrads(NamedTuple):
     similarities: _Array | None
 
 
+@on_gpu_too
 def swapped_prediction(
     views: ArrayLike | None = None,
     prototypes: ArrayLike | None = None,
@@ -154,11 +155,12 @@ def swapped_prediction(
     sources = _parse_sources(assign_views, count)
     plans = _plans(sides, assignments, sources, eps, n_iter)
     pairs_of_views = sum(1 for target in range(count) for source in sources if source != target)
-    value: Any = np.zeros(shape[0]) if reduction == "none" else np.float64(0.0)
-    slope, of_prototypes = np.float64(0.0), None
+    value: Any = 0.0
+    slope: Any = 0.0
+    of_prototypes: _Array | None = None
     of_views: list[Any] = []
     for target, side in enumerate(sides):
-        shares = np.zeros(shape)
+        shares: _Floats = library_of_call().zeros(shape)
         for source in sources:
             if source != target:
                 shares += plans[source]
@@ -224,8 +226,13 @@ def _plans(
     sides: list[Pairs], assignments: ArrayLike | None, sources: list[int], eps: float, n_iter: SupportsIndex
 ) -> dict[int, _Floats]:
     """Return the assignments of the views that are predicted."""
+    if assignments is None and library_of_call() is not np:
+        raise TypeError(
+            "assignments is None, and fastpair.similarity.sinkhorn, which makes them, has no GPU kernel; pass "
+            "assignments=, such as cupy.asarray of its plans of scores in host memory"
+        )
     if assignments is None:
-        return {source: np.asarray(sinkhorn(_matrix(sides[source]), eps, n_iter), np.float64) for source in sources}
+        return {source: sinkhorn(_matrix(sides[source]), eps, n_iter).astype(np.float64) for source in sources}
     array = numbers(assignments, "assignments", "dot")
     shape = len(sides), *sides[0].shape
     if array.shape != shape:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, library_of_call
 from fastpair._embeddings import check_metric, embeddings
 from fastpair.losses._embedding import SIMILARITY_METRICS, Origins, cast
 
@@ -44,7 +44,8 @@ def view_origins(letter: str, count: int, *names: str) -> Origins:
 
 def other_view(count: int) -> _Ints:
     """Return the stacked row of the same example in the other view."""
-    return np.concatenate([np.arange(count, 2 * count), np.arange(count)])
+    library = library_of_call()
+    return library.concatenate([library.arange(count, 2 * count), library.arange(count)])  # type: ignore[no-any-return]
 
 
 def split_views(gradient: _Array, first: _Array, second: _Array) -> tuple[_Array, _Array]:

@@ -1,7 +1,7 @@
 """Exact area under the ROC curve: `auc` for series, batches and groups, `gauc` for the mean over groups.
 
-The arguments are checked and named here; `fastpair._core` counts. Cost O(n log n), or O(n) for scores of at most 16
-bits and for sorted ones.
+The arguments are checked and named here; the kernels count, where the arrays are. Cost O(n log n), or O(n) for scores
+of at most 16 bits and for sorted ones.
 """
 
 import warnings
@@ -10,8 +10,7 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, gpu_call, kernels_of, library_of, on_gpu_too, scalar
 from fastpair._groups import Groups, parse_groups
 from fastpair._labels import Label, parse_labels, with_swap_hint
 from fastpair._validate import along_last_axis, check_num_threads, companion
@@ -29,6 +28,7 @@ class GroupedAuc(NamedTuple):
     groups: npt.NDArray[Any]
 
 
+@on_gpu_too
 def auc(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -138,9 +138,9 @@ def auc(
     >>> fastpair.auc(scores, clicks, groups=["ann", "ann", "bob", "bob", "bob", "ann"], return_groups=True)
     GroupedAuc(auc=array([1. , 0.5]), groups=array(['ann', 'bob'], dtype='<U3'))
     """
-    values = along_last_axis(host_array(scores, "scores"), axis, "scores")
-    labels_array, pos_label = parse_labels(host_array(labels, "labels"), values, axis, pos_label)
-    weights_array = None if weights is None else companion(host_array(weights, "weights"), values, axis, "weights")
+    values = along_last_axis(array_of(scores, "scores"), axis, "scores")
+    labels_array, pos_label = parse_labels(array_of(labels, "labels"), values, axis, pos_label)
+    weights_array = None if weights is None else companion(array_of(weights, "weights"), values, axis, "weights")
     options = (pos_label, nan_policy)
     threads = check_num_threads(num_threads)
     _choice("nan_policy", nan_policy, ("raise", "omit", "propagate"))
@@ -150,7 +150,9 @@ def auc(
         if return_groups:
             raise ValueError("return_groups=True needs groups= or offsets=")
         try:
-            result, undefined = _core.auc(values, labels_array, weights_array, *options, presorted, threads)
+            result, undefined = kernels_of(values).auc(
+                values, labels_array, weights_array, *options, presorted, threads
+            )
         except ValueError as error:
             raise with_swap_hint(error, values) from None
         if undefined:
@@ -161,20 +163,13 @@ def auc(
         raise ValueError(
             f"presorted={presorted!r} cannot be used with groups= or offsets=; drop it, they are sorted anyway"
         )
-    by_group = np.empty((*values.shape[:-1], len(parsed.ids)))
-    total = 0
-    for series in np.ndindex(values.shape[:-1]):
-        own_labels = labels_array if labels_array.ndim == 1 else labels_array[series]
-        own_weights = weights_array if weights_array is None or weights_array.ndim == 1 else weights_array[series]
-        by_group[series], _, _, undefined = _by_group(
-            values[series], own_labels, parsed, own_weights, pos_label, nan_policy, threads
-        )
-        total += undefined
+    by_group, total = _batch_by_group(values, labels_array, parsed, weights_array, pos_label, nan_policy, threads)
     if total:
         _warn_undefined(f" in {total} of {by_group.size} groups", values.shape[-1])
     return GroupedAuc(by_group, parsed.ids) if return_groups else by_group
 
 
+@on_gpu_too
 def gauc(
     scores: ArrayLike,
     labels: ArrayLike,
@@ -256,11 +251,11 @@ def gauc(
     >>> fastpair.gauc(scores, clicks, users)
     np.float64(0.75)
     """
-    values = along_last_axis(host_array(scores, "scores"), -1, "scores")
+    values = along_last_axis(array_of(scores, "scores"), -1, "scores")
     if values.ndim != 1:
         raise ValueError(f"scores has shape {values.shape}; gauc takes one dimension, auc(..., groups=) takes batches")
-    labels_array, pos_label = parse_labels(host_array(labels, "labels"), values, -1, pos_label)
-    weights_array = None if weights is None else companion(host_array(weights, "weights"), values, -1, "weights")
+    labels_array, pos_label = parse_labels(array_of(labels, "labels"), values, -1, pos_label)
+    weights_array = None if weights is None else companion(array_of(weights, "weights"), values, -1, "weights")
     _choice("nan_policy", nan_policy, ("raise", "omit", "propagate"))
     _choice("weighting", weighting, ("uniform", "size", "positives", "pairs"))
     _choice("undefined", undefined, ("skip", "nan", "half"))
@@ -268,7 +263,7 @@ def gauc(
     if parsed is None:
         raise ValueError("gauc needs groups: pass ids with groups= or borders with offsets=; for one AUC call auc")
     threads = check_num_threads(num_threads)
-    areas, positives, negatives, _ = _by_group(
+    areas, positives, negatives, missing = _by_group(
         values, labels_array, parsed, weights_array, pos_label, nan_policy, threads
     )
     group_weights = {
@@ -281,16 +276,41 @@ def gauc(
     if nan_policy == "propagate":
         one_class &= ~_holds_nan(values, parsed)
     if undefined == "skip":
-        areas, group_weights = areas[~one_class], group_weights[~one_class]
+        areas, group_weights = _kept(areas, ~one_class), _kept(group_weights, ~one_class)
     elif undefined == "half":
         areas = np.where(one_class, 0.5, areas)
     total = group_weights.sum()
-    if total == 0:
-        warnings.warn(
-            "GAUC is undefined: no group holds both classes; the result is NaN", UndefinedMetricWarning, stacklevel=2
+    # A group with both classes counts: there is no need to wait for the sum, unless its share can be too small.
+    certain = missing < len(areas) and weights is None and nan_policy != "propagate"
+    if not certain and total == 0:
+        _warn("GAUC is undefined: no group holds both classes; the result is NaN")
+        total = total * np.nan
+    return scalar((areas * group_weights).sum() / total)  # type: ignore[no-any-return]
+
+
+def _batch_by_group(
+    scores: npt.NDArray[Any],
+    labels: npt.NDArray[Any],
+    groups: Groups,
+    weights: npt.NDArray[Any] | None,
+    pos_label: float | None,
+    nan_policy: str,
+    num_threads: int | None,
+) -> tuple[npt.NDArray[np.float64], int]:
+    """Areas of the groups of every series, and how many are undefined."""
+    shape = (*scores.shape[:-1], len(groups.ids))
+    if not isinstance(scores, np.ndarray):  # all series at once
+        areas, _, _, total = _by_group(scores, labels, groups, weights, pos_label, nan_policy, num_threads)
+        return areas.reshape(shape), total
+    areas, total = np.empty(shape), 0
+    for series in np.ndindex(scores.shape[:-1]):
+        own_labels = labels if labels.ndim == 1 else labels[series]
+        own_weights = weights if weights is None or weights.ndim == 1 else weights[series]
+        areas[series], _, _, undefined = _by_group(
+            scores[series], own_labels, groups, own_weights, pos_label, nan_policy, num_threads
         )
-        return np.float64(np.nan)
-    return np.float64((areas * group_weights).sum() / total)
+        total += undefined
+    return areas, total
 
 
 def _by_group(
@@ -304,7 +324,7 @@ def _by_group(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], int]:
     """Areas, positives and negatives of the groups of one series, and how many areas are undefined."""
     try:
-        return _core.auc_by_group(
+        return kernels_of(scores).auc_by_group(  # type: ignore[no-any-return]
             scores, labels, groups.codes, len(groups.ids), weights, pos_label, nan_policy, num_threads
         )
     except ValueError as error:
@@ -313,8 +333,17 @@ def _by_group(
 
 def _holds_nan(scores: npt.NDArray[Any], groups: Groups) -> npt.NDArray[np.bool_]:
     """Which groups hold a NaN score."""
-    nan = scores != scores
-    return np.bincount(groups.codes[nan], minlength=len(groups.ids)) > 0
+    nan, count = scores != scores, len(groups.ids)
+    if isinstance(scores, np.ndarray):
+        return np.bincount(groups.codes[nan], minlength=count) > 0
+    held = library_of(scores).zeros(count, np.uint32)
+    np.maximum.at(held, groups.codes, nan.astype(np.uint32))
+    return held > 0
+
+
+def _kept(values: npt.NDArray[np.float64], kept: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Return the values that are kept, for a sum; on a GPU the others become 0, as their number is not known."""
+    return values[kept] if isinstance(values, np.ndarray) else np.where(kept, values, 0.0)
 
 
 def _choice(argument: str, seen: object, choices: tuple[str | None, ...]) -> None:
@@ -323,6 +352,11 @@ def _choice(argument: str, seen: object, choices: tuple[str | None, ...]) -> Non
 
 
 def _warn_undefined(where: str, rows: int) -> None:
-    """Warn from the caller of `auc`."""
     reason = "there are no scores" if rows == 0 else "only one class is present (or has weight)"
-    warnings.warn(f"AUC is undefined{where}: {reason}; the result is NaN", UndefinedMetricWarning, stacklevel=3)
+    _warn(f"AUC is undefined{where}: {reason}; the result is NaN", frames=1)
+
+
+def _warn(message: str, frames: int = 0) -> None:
+    """Warn from the caller of a public function, which called this through as many more frames."""
+    way_in = 1 if gpu_call.get() is None else 2  # `on_gpu_too`, and the door to the GPU
+    warnings.warn(message, UndefinedMetricWarning, stacklevel=3 + frames + way_in)

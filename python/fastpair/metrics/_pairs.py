@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair import _core
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import Metric, are_largest_best, check_count, check_flag, check_metric, two_sets
 from fastpair._progress import Progress, Report
 from fastpair._validate import check_num_threads
@@ -414,7 +414,7 @@ def _distinct(scores: _Floats, positive: npt.NDArray[np.bool_], largest: bool) -
 
 def _codes(labels: ArrayLike, rows: int) -> _Ints:
     """Return codes of the labels, equal where the labels are."""
-    array = host_array(labels, "labels")
+    array = array_of(labels, "labels")
     if array.shape != (rows,):
         raise ValueError(f"labels has shape {array.shape}; pass one label for each of the {rows} rows of x")
     if not rows:

@@ -13,8 +13,7 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, kernels_of
 from fastpair._embeddings import check_metric, two_sets
 from fastpair._progress import Progress
 from fastpair._roles import Roles, parse_roles
@@ -56,7 +55,7 @@ class Batch:
 
     def pack_roles(self, begin: int, end: int, bits: tuple[_Bytes, ...]) -> None:
         """Write the packed bits of the positives and of the negatives of some rows."""
-        _core.pack_roles(self.shape, self.roles.options(), (begin, end), *bits)
+        kernels_of(self.x).pack_roles(self.shape, self.roles.options(), (begin, end), *bits)
 
     def keep(
         self,
@@ -90,7 +89,7 @@ class Batch:
     ) -> Found:
         report = watcher.part((rows[1] - rows[0]) * len(self.y))
         with beside(held):
-            found = _core.mine_band(
+            found = kernels_of(self.x).mine_band(
                 *(self.x, self.y, self.metric, self.roles.options(), rows, band.reference),
                 limits=(band.lower, band.upper),
                 closed=band.closed,

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._embeddings import Metric
 from fastpair._progress import Progress, Report
 from fastpair._validate import check_choice, check_number
@@ -29,6 +29,7 @@ class BatchHard(NamedTuple):
     negative_scores: _Floats
 
 
+@on_gpu_too
 def batch_hard(
     x: ArrayLike,
     y: ArrayLike | None = None,

@@ -7,7 +7,7 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_count, check_flag
 from fastpair._validate import check_number
 from fastpair.mining._formats import CompressedRows, index_dtype
@@ -141,7 +141,7 @@ def _overlap(a: _Floats, b: _Floats) -> _Floats:
 
 
 def _boxes(values: ArrayLike, argument: str) -> _Floats:
-    if np.shape(host_array(values, argument)) == (0,):
+    if np.shape(array_of(values, argument)) == (0,):
         return np.zeros((0, 4))
     corners = finite(values, argument, 2)
     if corners.shape[1] != 4:

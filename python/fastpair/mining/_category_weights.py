@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import embeddings
 from fastpair._validate import check_not_negative, check_number
 from fastpair.mining._pair_roles import parse_pair_roles
@@ -117,7 +117,7 @@ def category_weights(
 
 
 def _codes(values: ArrayLike, argument: str, count: int) -> _Array:
-    array = host_array(values, argument)
+    array = array_of(values, argument)
     if array.ndim != 1:
         raise ValueError(f"{argument} has shape {array.shape}; pass one dimension, a category for each example")
     if array.dtype.kind not in "iu" and array.size:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_count, embeddings, is_narrow
 from fastpair._progress import Progress, Report
 from fastpair._random import Seed, generator
@@ -140,7 +140,7 @@ def cluster_batches(
 
 
 def _codes(clusters: ArrayLike) -> _Ints:
-    array = host_array(clusters, "clusters")
+    array = array_of(clusters, "clusters")
     if array.ndim != 1:
         raise ValueError(f"clusters has shape {array.shape}; pass one dimension, a cluster for each item")
     return same_codes(array, array, "clusters")[0]

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._roles import same_codes
 from fastpair.mining._values import blocks
 
@@ -77,7 +77,7 @@ def cluster_negative_weights(assignments: ArrayLike, y_assignments: ArrayLike | 
 
 
 def _matrix(values: ArrayLike, argument: str) -> _Array:
-    array = host_array(values, argument)
+    array = array_of(values, argument)
     if array.ndim not in (1, 2):
         raise ValueError(f"{argument} has shape {array.shape}; pass shape (t, n), a row for each clustering")
     return np.atleast_2d(array)

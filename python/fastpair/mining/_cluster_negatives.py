@@ -5,7 +5,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_count, check_flag
 from fastpair._random import Seed
 from fastpair._validate import parse_resources
@@ -190,7 +190,7 @@ def cluster_negatives(
         reachable = of_rows[:, np.newaxis]
     else:
         of_rows, of_items, same = _numbered_sides(clusters)
-        reachable = _reachable(of_rows, of_items, host_array(neighbors, "neighbors"), own)
+        reachable = _reachable(of_rows, of_items, array_of(neighbors, "neighbors"), own)
     known = parse_known(positives, len(of_rows), len(of_items))
     order = np.argsort(of_items, kind="stable").astype(np.int64)
     in_order = of_items[order]
@@ -203,7 +203,7 @@ def cluster_negatives(
 
 def _stage_codes(clusters: ArrayLike) -> _Ints:
     """Return one code for each item: equal where all stages agree."""
-    array = host_array(clusters, "clusters")
+    array = array_of(clusters, "clusters")
     if array.ndim not in (1, 2):
         raise ValueError(f"clusters has shape {array.shape}; pass (stages, n), or (n,) for a single stage")
     if array.dtype.kind in "fc" and np.isnan(array).any():
@@ -239,7 +239,7 @@ def _members_of_own(codes: _Ints) -> tuple[_Ints, _Array]:
 def _numbered_sides(clusters: Any) -> tuple[_Ints, _Ints, bool]:
     """Return numbers of clusters of rows and of items, and whether both are the same set."""
     parts = clusters if isinstance(clusters, tuple) and len(clusters) == 2 else (clusters,)
-    arrays = [host_array(part, "clusters" if len(parts) == 1 else f"clusters[{i}]") for i, part in enumerate(parts)]
+    arrays = [array_of(part, "clusters" if len(parts) == 1 else f"clusters[{i}]") for i, part in enumerate(parts)]
     for array in arrays:
         if array.ndim != 1:
             raise ValueError(f"clusters has shape {array.shape}; pass one dimension, a cluster for each item")

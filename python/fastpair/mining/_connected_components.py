@@ -5,7 +5,7 @@ from typing import SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_count
 
 __all__ = ["connected_components"]
@@ -58,7 +58,7 @@ def connected_components(pairs: ArrayLike, n: SupportsIndex) -> _Ints:
     >>> fastpair.mining.connected_components([[4, 1], [0, 2], [1, 3]], 6)
     array([0, 1, 0, 1, 1, 2])
     """
-    array, count = host_array(pairs, "pairs"), check_count(n, "n", 0)
+    array, count = array_of(pairs, "pairs"), check_count(n, "n", 0)
     if array.size == 0 and array.ndim == 1:
         array = np.zeros((0, 2), np.int64)
     if array.ndim != 2 or array.shape[1] != 2:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_flag
 from fastpair._random import Seed, generator
 from fastpair._validate import check_number, in_dtype_of
@@ -191,7 +191,7 @@ def interpolate_negatives(
 
 
 def _parse_permutation(permutation: ArrayLike, count: int) -> _Array:
-    array = host_array(permutation, "permutation")
+    array = array_of(permutation, "permutation")
     if array.shape != (count,) or (array.dtype.kind not in "iu" and count):
         raise ValueError(
             f"permutation has shape {array.shape} and dtype {array.dtype}; pass {count} integers, each row once"

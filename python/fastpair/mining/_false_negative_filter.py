@@ -8,7 +8,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_count, embeddings, numbers
 from fastpair._roles import same_codes
 from fastpair._validate import check_choice, check_number
@@ -242,14 +242,14 @@ def _parse_codes(values: Any, argument: str, roles: PairRoles) -> Codes:
     """Return codes of rows and of columns; rows without ids of their own have those of their positives."""
     rows, columns = roles.shape
     if isinstance(values, tuple) and len(values) == 2:
-        left, right = host_array(values[0], f"{argument}[0]"), host_array(values[1], f"{argument}[1]")
+        left, right = array_of(values[0], f"{argument}[0]"), array_of(values[1], f"{argument}[1]")
         if left.shape != (rows,) or right.shape != (columns,):
             raise ValueError(
                 f"{argument} has shapes {left.shape} and {right.shape} for rows and columns; pass shapes ({rows},) and "
                 f"({columns},)"
             )
         return same_codes(left, right, argument)
-    array = host_array(values, argument)
+    array = array_of(values, argument)
     if array.shape != (columns,):
         raise ValueError(
             f"{argument} has shape {array.shape}; pass shape ({columns},), one for each column, or a tuple"

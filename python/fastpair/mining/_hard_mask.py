@@ -5,7 +5,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._embeddings import Metric
 from fastpair._progress import Progress, Report
 from fastpair._validate import check_choice, check_number
@@ -32,6 +32,7 @@ def band_of(kind: str, margin: float, reference: str | None) -> Band:
     return Band(reference, lower=-margin)
 
 
+@on_gpu_too
 def hard_mask(
     x: ArrayLike,
     y: ArrayLike | None = None,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import numbers
 from fastpair._validate import check_number
 from fastpair.mining._values import finite
@@ -84,7 +84,7 @@ def iqr_filter(values: ArrayLike, ratio: float = 1.5, *, mask: ArrayLike | None 
     floats = np.atleast_2d(finite(array, "values", array.ndim))
     counts = np.ones(floats.shape, np.bool_)
     if mask is not None:
-        given = host_array(mask, "mask")
+        given = array_of(mask, "mask")
         if given.dtype != np.bool_ or given.shape != array.shape:
             raise ValueError(
                 f"mask has shape {given.shape} and dtype {given.dtype}; pass a bool for each value, shape {array.shape}"

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import Metric
 from fastpair._progress import Report
 from fastpair._roles import same_codes
@@ -113,8 +113,8 @@ def knn_label_noise(
     if (ref_x is None) != (ref_labels is None):
         given, missing = ("ref_labels", "ref_x") if ref_x is None else ("ref_x", "ref_labels")
         raise ValueError(f"{given} was given without {missing}; pass both, or neither")
-    own = host_array(labels, "labels")
-    others = own if ref_labels is None else host_array(ref_labels, "ref_labels")
+    own = array_of(labels, "labels")
+    others = own if ref_labels is None else array_of(ref_labels, "ref_labels")
     _check_lengths(x, own, "x", "labels")
     if ref_x is not None:
         _check_lengths(ref_x, others, "ref_x", "ref_labels")

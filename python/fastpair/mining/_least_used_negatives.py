@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_count
 from fastpair._random import Seed
 from fastpair._validate import check_choice, check_number
@@ -105,7 +105,7 @@ def least_used_negatives(
 
 def _parse_uses(uses: ArrayLike) -> _Ints:
     """Return a copy of the uses."""
-    array = host_array(uses, "uses")
+    array = array_of(uses, "uses")
     if array.ndim != 1:
         raise ValueError(f"uses has shape {array.shape}; pass one dimension, a number for each item")
     if array.dtype.kind not in "iu" and array.size:

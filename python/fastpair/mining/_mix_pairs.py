@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_flag
 from fastpair._random import Seed, generator
 from fastpair._validate import check_number, in_dtype_of
@@ -117,7 +117,7 @@ def _parse_pairs(pairs: ArrayLike | None, rows: int, others: int) -> _Ints:
         if rows != others:
             raise ValueError(f"first has {rows} rows but second has {others}; pass pairs=, or as many of both")
         return np.repeat(np.arange(rows)[:, np.newaxis], 2, axis=1)
-    array = host_array(pairs, "pairs")
+    array = array_of(pairs, "pairs")
     if array.size == 0 and array.ndim == 1:
         array = np.zeros((0, 2), np.int64)
     if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":

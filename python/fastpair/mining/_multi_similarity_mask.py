@@ -5,8 +5,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, kernels_of, on_gpu_too
 from fastpair._embeddings import Metric
 from fastpair._progress import Progress, Report
 from fastpair._validate import check_number
@@ -26,6 +25,7 @@ class MinedPairs(NamedTuple):
     negatives: PairSet
 
 
+@on_gpu_too
 def multi_similarity_mask(
     x: ArrayLike,
     y: ArrayLike | None = None,
@@ -127,7 +127,7 @@ def multi_similarity_mask(
             held = 0 if form == "bits" else sum(own.nbytes for own in bits)
             report = watcher.part((end - begin) * batch.shape[1])
             with beside(held):
-                _core.mine_multi_similarity(
+                kernels_of(batch.x).mine_multi_similarity(
                     *(batch.x, batch.y, batch.metric, options, (begin, end), near, limit),
                     *(bits[0], bits[1], report, *batch.resources, held),
                 )

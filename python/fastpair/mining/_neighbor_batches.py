@@ -5,7 +5,7 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric, two_sets
 from fastpair._progress import Report
 from fastpair._random import Seed, generator
@@ -133,7 +133,7 @@ def neighbor_batches(
 
 
 def _parse_neighbors(neighbors: ArrayLike) -> _Ints:
-    array = host_array(neighbors, "neighbors")
+    array = array_of(neighbors, "neighbors")
     if array.ndim != 2 or (array.dtype.kind not in "iu" and array.size):
         raise ValueError(
             f"neighbors has shape {array.shape} and dtype {array.dtype}; pass integers of shape (n, p), the neighbours "

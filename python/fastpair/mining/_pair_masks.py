@@ -5,8 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, kernels_of, on_gpu_too
 from fastpair._pair_sets import packed_pairs
 from fastpair._roles import parse_roles
 from fastpair._validate import parse_resources
@@ -26,6 +25,7 @@ class PairMasks(NamedTuple):
     ignored: PairSet
 
 
+@on_gpu_too
 def pair_masks(
     labels: Any = None,
     y_labels: ArrayLike | None = None,
@@ -107,7 +107,7 @@ def pair_masks(
 
     def write(begin: int, end: int, bits: tuple[_Bytes, ...]) -> None:
         kept, pushed = bits[0], bits[1]
-        _core.pack_roles(shape, options, (begin, end), kept, pushed)
+        kernels_of(kept).pack_roles(shape, options, (begin, end), kept, pushed)
         if left_out is not None:
             kept &= ~left_out[begin:end]
             pushed &= ~left_out[begin:end]
@@ -131,18 +131,18 @@ def _shape(labels: Any, y_labels: Any, positives: Any) -> tuple[tuple[int, int],
             raise ValueError("labels and positives are both None; pass labels, or which pairs are positive")
         if isinstance(positives, tuple):
             raise ValueError("positives is a tuple, which does not tell how many columns there are; pass a mask")
-        array = host_array(positives, "positives")
+        array = array_of(positives, "positives")
         if array.ndim == 2 and array.dtype == np.bool_:
             return (array.shape[0], array.shape[1]), None
         return (len(array), len(array)) if array.ndim else (0, 0), None
     if positives is not None:
         raise ValueError("labels and positives were both given; pass labels, or which pairs are positive")
-    rows = host_array(labels, "labels")
+    rows = array_of(labels, "labels")
     if rows.ndim != 1:
         raise ValueError(f"labels has shape {rows.shape}; pass one dimension, a label for each row")
     if y_labels is None:
         return (len(rows), len(rows)), rows
-    columns = host_array(y_labels, "y_labels")
+    columns = array_of(y_labels, "y_labels")
     if columns.ndim != 1:
         raise ValueError(f"y_labels has shape {columns.shape}; pass one dimension, a label for each column")
     return (len(rows), len(columns)), (rows, columns)

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import host_array
+from fastpair._array import array_of
 from fastpair._pair_sets import bools_or_bits, is_listed, unpacked
 from fastpair._roles import parse_roles
 
@@ -70,4 +70,4 @@ def parse_pair_roles(
 
 
 def _is_matrix(values: Any) -> bool:
-    return host_array(values, "positives").ndim == 2
+    return array_of(values, "positives").ndim == 2

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import host_array
+from fastpair._array import array_of
 from fastpair._embeddings import is_sparse
 from fastpair.mining._formats import Coordinates
 from fastpair.similarity._admission import parse_admission
@@ -61,8 +61,8 @@ def parse_lists(lists: Any, argument: str, rows: int, columns: int, names: dict[
         lists = lists.tocsr()
         return lists.indptr.astype(np.int64), lists.indices.astype(np.int64)
     if isinstance(lists, tuple):
-        return host_array(lists[0], argument).astype(np.int64), host_array(lists[1], argument).astype(np.int64)
-    parts = [np.asarray(host_array(part, argument), np.int64) for part in lists]
+        return array_of(lists[0], argument).astype(np.int64), array_of(lists[1], argument).astype(np.int64)
+    parts = [np.asarray(array_of(part, argument), np.int64) for part in lists]
     if isinstance(lists, np.ndarray):
         parts = [part[part != -1] for part in parts]
     starts = np.zeros(rows + 1, np.int64)
@@ -90,7 +90,7 @@ def _keys(starts: _Ints, columns: _Ints, width: int) -> _Ints:
 def _one_form(lists: Any, argument: str, rows: int, columns: int) -> Any:
     """Turn a column for each row, a mask and coordinates into forms of lists."""
     if isinstance(lists, Coordinates):
-        owners, flat = host_array(lists.rows, argument), host_array(lists.columns, argument)
+        owners, flat = array_of(lists.rows, argument), array_of(lists.columns, argument)
         if len(owners) and (owners.min() < 0 or owners.max() >= rows or (np.diff(owners) < 0).any()):
             raise ValueError(f"{argument} has coordinates whose rows are not ascending from 0 to {rows - 1}; sort them")
         starts = np.searchsorted(owners, np.arange(rows + 1))
@@ -103,7 +103,7 @@ def _one_form(lists: Any, argument: str, rows: int, columns: int) -> Any:
         lists = np.array(lists, None if len(lists) else np.int64)
     if not hasattr(lists, "__array__"):
         return lists
-    array = host_array(lists, argument)
+    array = array_of(lists, argument)
     if array.dtype == np.bool_:
         if array.shape != (rows, columns):
             raise ValueError(

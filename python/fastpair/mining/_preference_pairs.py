@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._roles import same_codes
 from fastpair._validate import check_choice
 from fastpair.mining._pools import parse_pools
@@ -96,7 +96,7 @@ def preference_pairs(
     """
     heads = finite(scores, "scores", 2)
     count = heads.shape[1]
-    given = host_array(labels, "labels")
+    given = array_of(labels, "labels")
     if given.shape != (count,):
         raise ValueError(f"labels has shape {given.shape}; pass shape ({count},), one for each column of scores")
     codes = same_codes(given, given, "labels")[0]

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair.mining._values import finite
 
 __all__ = ["relabel_candidates"]
@@ -63,15 +63,15 @@ def relabel_candidates(rank: ArrayLike, has_answer: ArrayLike, pos_index: ArrayL
     >>> fastpair.mining.relabel_candidates([1, 2, 3, 4], [False, False, True, False], 1)
     array([ 1,  1,  0, -1], dtype=int8)
     """
-    single = np.ndim(host_array(rank, "rank")) == 1
+    single = np.ndim(array_of(rank, "rank")) == 1
     ranks = np.atleast_2d(finite(rank, "rank", 1 if single else 2))
-    answers = host_array(has_answer, "has_answer")
+    answers = array_of(has_answer, "has_answer")
     if answers.dtype != np.bool_:
         raise TypeError(f"has_answer has dtype {answers.dtype}; pass bool, for example has_answer > 0")
     answers = answers[np.newaxis] if single and answers.ndim == 1 else answers
     if answers.shape != ranks.shape:
         raise ValueError(f"has_answer has shape {np.shape(has_answer)}; pass that of rank, {np.shape(rank)}")
-    columns = _columns(host_array(pos_index, "pos_index"), len(ranks), ranks.shape[1], single)
+    columns = _columns(array_of(pos_index, "pos_index"), len(ranks), ranks.shape[1], single)
     rows = np.arange(len(ranks))
     above = ranks < ranks[rows, columns][:, np.newaxis]
     above[rows, columns] = True

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import is_sparse
 from fastpair._roles import same_codes
 from fastpair._validate import Resources
@@ -56,10 +56,10 @@ def parse_sides(values: Any, argument: str, rows: int | None, items: int | None)
     A tuple of two arrays is for rows and for items, one array for both.
     """
     if isinstance(values, tuple) and len(values) == 2:
-        left, right = host_array(values[0], f"{argument}[0]"), host_array(values[1], f"{argument}[1]")
+        left, right = array_of(values[0], f"{argument}[0]"), array_of(values[1], f"{argument}[1]")
         names = (f"{argument}[0]", f"{argument}[1]")
     else:
-        left = right = host_array(values, argument)
+        left = right = array_of(values, argument)
         names = (argument, argument)
     for array, name, length, what in ((left, names[0], rows, "rows"), (right, names[1], items, "items")):
         if array.ndim != 1:
@@ -94,7 +94,7 @@ def _rows_of(positives: Any) -> int:
     if isinstance(positives, tuple) and len(positives) == 2:
         if isinstance(positives, Coordinates):
             raise ValueError("positives are coordinates, which do not say how many rows there are; pass n_rows")
-        return max(0, len(host_array(positives[0], "positives[0]")) - 1)
+        return max(0, len(array_of(positives[0], "positives[0]")) - 1)
     try:
         return len(positives)
     except TypeError:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import Metric, check_count, check_flag, check_metric
 from fastpair._progress import Progress, Report
 from fastpair._random import Seed
@@ -252,7 +252,7 @@ def _parse_rules(
     if ids is None:
         return admission
     if isinstance(ids, tuple) and len(ids) == 2:
-        left, right = host_array(ids[0], "ids[0]"), host_array(ids[1], "ids[1]")
+        left, right = array_of(ids[0], "ids[0]"), array_of(ids[1], "ids[1]")
         if left.shape != (rows,) or right.shape != (columns,):
             raise ValueError(
                 f"ids has shapes {left.shape} and {right.shape}; pass shapes ({rows},) and ({columns},), ids of rows "
@@ -260,7 +260,7 @@ def _parse_rules(
             )
         own, codes = same_codes(left, right, "ids")
         return replace(admission, x_labels=own, y_labels=codes)
-    array = host_array(ids, "ids")
+    array = array_of(ids, "ids")
     if array.shape != (columns,):
         raise ValueError(f"ids has shape {array.shape}; pass shape ({columns},), one id for each column")
     codes = same_codes(array, array, "ids")[0]

@@ -6,15 +6,22 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, kernels_of, library_of, library_of_call, on_gpu_too
 from fastpair._embeddings import Metric, check_count
 from fastpair._progress import Progress, Report
 from fastpair._random import Seed, generator
 from fastpair._validate import check_choice, check_number
 from fastpair.mining._batch import Band, Batch, parse_batch
 from fastpair.mining._batch_hard import FALLBACKS, Fallback, with_fallback
-from fastpair.mining._formats import TRIPLETS_AT_A_TIME, CompressedRows, index_dtype, pair_sets, stride_of
+from fastpair.mining._formats import (
+    TRIPLETS_AT_A_TIME,
+    CompressedRows,
+    index_dtype,
+    on_host,
+    owners_of,
+    pair_sets,
+    stride_of,
+)
 from fastpair.mining._hard_mask import KINDS, band_of
 
 __all__ = ["Triplets", "triplets"]
@@ -31,6 +38,7 @@ class Triplets(NamedTuple):
     counts: _Ints
 
 
+@on_gpu_too
 def triplets(
     x: ArrayLike,
     y: ArrayLike | None = None,
@@ -153,14 +161,23 @@ def triplets(
         if select == "hardest":
             found = _closest(batch, band, pairs, fallback, watcher)
         else:
-            found = _Lists(batch, band, pairs, watcher).filled(rng, select == "random", most)
+            lists = _Lists(batch, band, pairs, watcher)
+            fill = lists.filled if isinstance(batch.x, np.ndarray) else lists.filled_on_device
+            found = fill(rng, select == "random", most)
     if select == "hardest" and most is not None and len(found) > most:
-        found = found[np.sort(rng.choice(len(found), most, replace=False, shuffle=False))]
+        found = found[library_of(found).asarray(_some(rng, len(found), most))]
     return Triplets(found, _counts(found, batch.shape[0]))
+
+
+def _some(rng: np.random.Generator, total: int, most: int) -> _Ints:
+    """Draw `most` of `total` places, ascending."""
+    return np.sort(rng.choice(total, most, replace=False, shuffle=False))
 
 
 def _counts(found: _Array, rows: int) -> _Ints:
     """Count the triplets of each row."""
+    if not isinstance(found, np.ndarray):
+        return np.diff(np.searchsorted(found[:, 0].copy(), library_of(found).arange(rows + 1)))
     counts = np.zeros(rows, np.int64)
     for first in range(0, len(found), TRIPLETS_AT_A_TIME):
         counts += np.bincount(found[first : first + TRIPLETS_AT_A_TIME, 0], minlength=rows)
@@ -170,10 +187,10 @@ def _counts(found: _Array, rows: int) -> _Ints:
 def _closest(batch: Batch, band: Band, pairs: CompressedRows, fallback: str, watcher: Progress) -> _Array:
     """Return the triplet of each positive pair with its closest negative in the band."""
     _, found = batch.best(band, "nearest", watcher, pairs.indptr)
-    owners = np.repeat(np.arange(batch.shape[0]), np.diff(pairs.indptr))
+    owners, library = owners_of(pairs.indptr, len(pairs.indices)), library_of(pairs.indptr)
     if fallback != "none" and (found[0] < 0).any():
-        nothing = np.full(batch.shape[0], -1), np.full(batch.shape[0], np.nan)
-        others = with_fallback(batch, nothing, np.ones(batch.shape[0], np.bool_), fallback, watcher)
+        nothing = library.full(batch.shape[0], -1), library.full(batch.shape[0], np.nan)
+        others = with_fallback(batch, nothing, library.ones(batch.shape[0], np.bool_), fallback, watcher)
         negatives = np.where(found[0] < 0, others[0][owners], found[0])
     else:
         negatives = found[0]
@@ -187,15 +204,15 @@ class _Lists:
 
     def __init__(self, batch: Batch, band: Band, pairs: CompressedRows, watcher: Progress) -> None:
         self.batch, self.band, self.pairs, self.watcher = batch, band, pairs, watcher
-        self.stride = stride_of(batch.shape[1])
+        self.stride, self.edges = stride_of(batch.shape[1]), on_host(pairs.indptr)
         self.blocks = list(self._blocks())
-        most = max((int(pairs.indptr[end] - pairs.indptr[begin]) for begin, end in self.blocks), default=0)
-        self._room, self._held = np.empty((most, self.stride), np.uint8), -1
+        most = max((int(self.edges[end] - self.edges[begin]) for begin, end in self.blocks), default=0)
+        self._room, self._held = library_of_call().empty((most, self.stride), np.uint8), -1
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
         """Ranges of rows whose positive pairs have bits that take at most half of the scratch; at least a row."""
         most = max(1, self.batch.resources.scratch // 2 // max(self.stride, 1))
-        indptr, begin, rows = self.pairs.indptr, 0, self.batch.shape[0]
+        indptr, begin, rows = self.edges, 0, self.batch.shape[0]
         while begin < rows:
             end = int(np.searchsorted(indptr, indptr[begin] + most, side="right")) - 1
             end = min(max(end, begin + 1), rows)
@@ -205,24 +222,56 @@ class _Lists:
     def bits(self, begin: int, end: int) -> _Bytes:
         """Return the packed bits of the positive pairs of some rows."""
         offsets = self.pairs.indptr[begin : end + 1] - self.pairs.indptr[begin]
-        kept = self._room[: int(offsets[-1])]
+        kept = self._room[: int(self.edges[end] - self.edges[begin])]
         if self._held != begin:
             held = self._room.nbytes
             self.batch.keep(self.band, (begin, end), kept, self.watcher, held=held, offsets=offsets)
             self._held = begin
         return kept
 
+    def _counts(self) -> _Ints:
+        """Count the triplets of each positive pair."""
+        counts = library_of_call().zeros(len(self.pairs.indices), np.int64)
+        for begin, end in self.blocks:
+            bits = self.bits(begin, end)
+            counts[self.edges[begin] : self.edges[end]] = kernels_of(bits).count_bits(bits)
+        return counts  # type: ignore[no-any-return]
+
+    def filled_on_device(self, rng: np.random.Generator, one: bool, most: int | None) -> _Array:
+        """Return the same as `filled`: a kernel finds the nth negative of each pair that is wanted."""
+        library, counts = library_of(self.pairs.indptr), self._counts()
+        total = int(counts.sum())
+        if one:
+            pairs = np.flatnonzero(counts)
+            nth = (library.asarray(rng.random(len(counts))) * counts).astype(np.int64)[pairs]
+            total = len(pairs)
+        chosen = library.asarray(_some(rng, total, most)) if most is not None and total > most else None
+        if not one:
+            places, ends = library.arange(total) if chosen is None else chosen, np.cumsum(counts)
+            pairs = np.searchsorted(ends, places, side="right")
+            nth = places - ends[pairs] + counts[pairs]
+        elif chosen is not None:
+            pairs, nth = pairs[chosen], nth[chosen]
+        found = library.empty((len(pairs), 3), index_dtype(max(self.batch.shape)))
+        found[:, 0] = np.searchsorted(self.pairs.indptr, pairs, side="right") - 1
+        found[:, 1] = self.pairs.indices[pairs]
+        edges = library.asarray(self.edges[[begin for begin, _ in self.blocks] + [len(self.edges) - 1]])
+        bounds = np.searchsorted(pairs, edges).tolist()
+        for (begin, end), first, last in zip(self.blocks, bounds, bounds[1:], strict=False):
+            bits = self.bits(begin, end)
+            own = slice(first, last)
+            found[own, 2] = kernels_of(bits).nth_bits(bits, pairs[own] - int(self.edges[begin]), nth[own])
+        return found  # type: ignore[no-any-return]
+
     def filled(self, rng: np.random.Generator, one: bool, most: int | None) -> _Array:
         """Return the triplets, all of them or `one` of each pair at random, at most `most`."""
-        counts = np.zeros(len(self.pairs.indices), np.int64)
-        for begin, end in self.blocks:
-            counts[self.pairs.indptr[begin] : self.pairs.indptr[end]] = _core.count_bits(self.bits(begin, end))
+        counts = self._counts()
         drawn = (rng.random(len(counts)) * counts).astype(np.int64) if one else None
         ends = np.cumsum(counts > 0 if one else counts)
         total = int(ends[-1]) if len(ends) else 0
         chosen = None
         if most is not None and total > most:
-            chosen = np.sort(rng.choice(total, most, replace=False, shuffle=False))
+            chosen = _some(rng, total, most)
         length = total if chosen is None else len(chosen)
         found = np.empty((length, 3), index_dtype(max(self.batch.shape)))
         place = 0
@@ -251,7 +300,7 @@ class _Lists:
         """Return the negatives of some positive pairs, and the number of the pair of each."""
         own = counts[first : first + len(bits)]
         columns = np.empty(own.sum(), index_dtype(self.batch.shape[1]))
-        _core.unpack_rows(bits, columns)
+        kernels_of(bits).unpack_rows(bits, columns)
         return np.repeat(np.arange(first, first + len(bits)), own), columns
 
 

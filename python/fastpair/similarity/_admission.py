@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, gpu_call, kernels_of, library_of
 from fastpair._embeddings import check_flag, is_sparse
 
 __all__ = ["Admission", "AdmissionOptions", "Exclude", "known_rules", "parse_admission", "per_row"]
@@ -135,7 +135,8 @@ class Admission:
         """How large the bits of a mask of all pairs have to become for so many columns."""
         if self.mask is None or self.mask.ndim == 1:
             return 0
-        return 0 if self.mask.dtype != np.bool_ else len(self.mask) * -(-columns // 8)
+        packs = self.mask.dtype == np.bool_ and isinstance(self.mask, np.ndarray)
+        return len(self.mask) * -(-columns // 8) if packs else 0
 
 
 def parse_admission(
@@ -189,16 +190,22 @@ def known_rules(admission: AdmissionOptions) -> AdmissionOptions:
 
 def per_row(values: ArrayLike, rows: int, argument: str) -> _Floats:
     """Return one number, or one for each row, as float64 of shape (rows,)."""
-    array = host_array(values, argument)
+    # A number is an option, which a call on a GPU takes from the host.
+    one = gpu_call.get() is not None and isinstance(values, (int, float, np.number))
+    array = np.asarray(values) if one else array_of(values, argument)
     if array.dtype.name != "bfloat16" and array.dtype.kind not in "fiu":
         raise TypeError(f"{argument} has dtype {array.dtype}; pass a real number, or one for each row of x")
     if array.shape not in ((), (rows,)):
         raise ValueError(
             f"{argument} has shape {array.shape}; pass one number, or one for each of the {rows} rows of x"
         )
-    numbers = np.ascontiguousarray(np.broadcast_to(array, (rows,)), np.float64)
+    numbers = library_of(array).ascontiguousarray(np.broadcast_to(array, (rows,)), np.float64)
     if np.isnan(numbers).any():
         raise ValueError(f"{argument} is nan for row {int(np.isnan(numbers).argmax())}; pass numbers or infinities")
+    if one:
+        import cupy
+
+        return cupy.asarray(numbers)  # type: ignore[no-any-return]
     return numbers
 
 
@@ -211,7 +218,7 @@ def _wrong_mask(mask: _Array, rows: int | None, columns: int) -> ValueError:
 
 
 def _parse_mask(mask: ArrayLike, rows: int, columns: int | None, single: bool) -> _Array:
-    array = host_array(mask, "mask")
+    array = array_of(mask, "mask")
     if array.dtype != np.bool_ and array.dtype != np.uint8:
         raise TypeError(f"mask has dtype {array.dtype}; pass bool, or uint8 made with numpy.packbits(mask, axis=-1)")
     if array.ndim not in (1, 2) or (array.ndim == 2 and len(array) != rows):
@@ -221,23 +228,29 @@ def _parse_mask(mask: ArrayLike, rows: int, columns: int | None, single: bool) -
     return array
 
 
-def _packed(mask: _Array, begin: int, end: int) -> npt.NDArray[np.uint8]:
-    """Return the bits of columns begin to end."""
+def _packed(mask: _Array, begin: int, end: int) -> _Array:
+    """Return the bits of columns begin to end; on a GPU, they may be bool."""
     if mask.dtype == np.bool_:
-        return np.packbits(mask[..., begin:end], axis=-1)
+        cells = mask[..., begin:end]
+        return np.packbits(cells, axis=-1) if isinstance(cells, np.ndarray) else cells  # which a GPU reads as they are
     bits = mask[..., begin // 8 : -(-end // 8)]
     if begin % 8:
-        cells = np.unpackbits(bits, axis=-1)[..., begin % 8 :]
-        bits = np.packbits(cells[..., : end - begin], axis=-1)
-    return np.ascontiguousarray(bits)
+        host = isinstance(bits, np.ndarray)
+        every = bits.shape[-1] * 8
+        cells = np.unpackbits(bits, axis=-1) if host else kernels_of(bits).unpack_bools(bits, every)
+        cells = cells[..., begin % 8 :][..., : end - begin]
+        bits = np.packbits(cells, axis=-1) if host else cells
+    return library_of(bits).ascontiguousarray(bits)
 
 
 def _parse_exclude(exclude: Exclude, rows: int, columns: int | None, single: bool) -> tuple[_Ints, _Ints]:
     """Return sorted lists of columns in compressed rows."""
     if is_sparse(exclude):
         return _stored_positions(exclude, rows, columns)
+    if gpu_call.get() is not None and not (isinstance(exclude, tuple) and len(exclude) == 2):
+        return _padded_rows(array_of(exclude, "exclude"), rows, single)
     if isinstance(exclude, tuple) and len(exclude) == 2:
-        return _compressed_rows(host_array(exclude[0], "exclude[0]"), host_array(exclude[1], "exclude[1]"), rows)
+        return _compressed_rows(array_of(exclude[0], "exclude[0]"), array_of(exclude[1], "exclude[1]"), rows)
     try:
         lists = [exclude] if single and np.ndim(exclude) == 1 else list(exclude)
     except (TypeError, ValueError):
@@ -247,7 +260,7 @@ def _parse_exclude(exclude: Exclude, rows: int, columns: int | None, single: boo
             f"exclude is a {type(exclude).__name__} of {len(lists)} lists for {rows} rows of x; pass a list of columns "
             f"for each row, a tuple (indptr, indices), or a scipy sparse matrix"
         )
-    parts = [_integers(host_array(part, f"exclude[{row}]"), f"exclude[{row}]") for row, part in enumerate(lists)]
+    parts = [_integers(array_of(part, f"exclude[{row}]"), f"exclude[{row}]") for row, part in enumerate(lists)]
     owners = np.repeat(np.arange(rows), [len(part) for part in parts])
     flat = np.concatenate([np.empty(0, np.int64), *parts])
     if isinstance(exclude, np.ndarray):
@@ -266,17 +279,43 @@ def _integers(array: _Array, argument: str) -> _Ints:
 
 def _compressed_rows(indptr: _Array, indices: _Array, rows: int) -> tuple[_Ints, _Ints]:
     starts, flat = _integers(indptr, "exclude[0]"), _integers(indices, "exclude[1]")
-    if len(starts) != rows + 1 or starts[0] != 0 or starts[-1] != len(flat) or (np.diff(starts) < 0).any():
+    if len(starts) != rows + 1 or (starts[0] != 0) | (starts[-1] != len(flat)) | (np.diff(starts) < 0).any():
         raise ValueError(
             f"exclude=(indptr, indices) has an indptr of {len(starts)} entries; pass {rows + 1} that do not decrease "
             f"from 0 to {len(flat)}, the number of indices (n lists go in a list, not in a tuple)"
         )
-    owners = np.repeat(np.arange(rows), np.diff(starts))
+    owners = _owners(starts, len(flat))
     _no_negative(owners, flat)
     # Ascending but at the borders of rows?
     if ((np.diff(flat) >= 0) | (np.diff(owners) > 0)).all():
         return starts, flat
     return _sorted_lists(owners, flat, rows)
+
+
+def _padded_rows(columns: _Array, rows: int, single: bool) -> tuple[_Ints, _Ints]:
+    """Return the lists of an array of integers in which -1 is no column, as that of an array of the host."""
+    lists = columns[np.newaxis] if single and columns.ndim == 1 else columns
+    if lists.ndim != 2 or len(lists) != rows:
+        raise ValueError(
+            f"exclude has shape {columns.shape} for {rows} rows of x; pass an array with a row of columns for each, "
+            f"or a tuple (indptr, indices)"
+        )
+    if lists.dtype.kind not in "iu" and lists.size:
+        raise TypeError(f"exclude has dtype {lists.dtype}; pass integers, the indices of columns")
+    ascending = np.sort(lists.astype(np.int64), axis=1)
+    places = (ascending != -1).nonzero()
+    _no_negative(places[0], ascending[places])
+    starts = library_of(lists).zeros(rows + 1, np.int64)
+    np.cumsum((ascending != -1).sum(axis=1), out=starts[1:])
+    return starts, ascending[places]
+
+
+def _owners(starts: _Ints, count: int) -> _Ints:
+    """Return the row of each of `count` entries of compressed rows."""
+    if isinstance(starts, np.ndarray):
+        return np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    # CuPy repeats all as often.
+    return np.searchsorted(starts, library_of(starts).arange(count), side="right") - 1
 
 
 def _no_negative(owners: _Ints, columns: _Ints) -> None:
@@ -297,14 +336,20 @@ def _stored_positions(matrix: Any, rows: int, columns: int | None) -> tuple[_Int
 
 def _sorted_lists(owners: _Ints, columns: _Ints, rows: int) -> tuple[_Ints, _Ints]:
     """Compress pairs of a row and a column."""
-    order = np.lexsort((columns, owners))
-    starts = np.zeros(rows + 1, np.int64)
+    if isinstance(columns, np.ndarray):
+        order = np.lexsort((columns, owners))
+    else:  # CuPy sorts by one key at a time
+        order = np.argsort(columns, kind="stable")
+        order = order[np.argsort(owners[order], kind="stable")]
+    starts = library_of(columns).zeros(rows + 1, np.int64)
     np.cumsum(np.bincount(owners, minlength=rows), out=starts[1:])
     return starts, columns[order]
 
 
 def _lists_of_rows(starts: _Ints, columns: _Ints, begin: int, end: int) -> tuple[_Ints, _Ints]:
-    return starts[begin : end + 1] - starts[begin], columns[starts[begin] : starts[end]]
+    if begin == 0 and end == len(starts) - 1:
+        return starts, columns
+    return starts[begin : end + 1] - starts[begin], columns[int(starts[begin]) : int(starts[end])]
 
 
 def _parse_labels(
@@ -326,10 +371,10 @@ def _parse_labels(
     if same_label is None:
         raise ValueError("same_label is None; with labels pass True (only pairs of one label) or False (of two)")
     check_flag(same_label, "same_label")
-    x_array = host_array(x_labels, "x_labels")
+    x_array = array_of(x_labels, "x_labels")
     if single and x_array.ndim == 0:
         x_array = x_array[np.newaxis]
-    y_array = x_array if y_labels is None else host_array(y_labels, "y_labels")
+    y_array = x_array if y_labels is None else array_of(y_labels, "y_labels")
     if x_array.shape != (rows,):
         raise ValueError(f"x_labels has shape {x_array.shape}; pass one label for each of the {rows} rows of x")
     if y_array.ndim != 1:
@@ -342,6 +387,11 @@ def _codes(x: _Array, y: _Array) -> tuple[_Ints, _Ints]:
     kinds = {x.dtype.kind if x.size else y.dtype.kind, y.dtype.kind if y.size else x.dtype.kind}
     if kinds <= set("iub") and x.dtype != np.uint64 and y.dtype != np.uint64:
         return x.astype(np.int64), y.astype(np.int64)
+    if kinds <= set("iub") and not isinstance(x, np.ndarray):
+        codes = x.astype(np.int64), y.astype(np.int64)
+        if x.dtype.kind != y.dtype.kind:  # large numbers become negative ones, and neither has a match
+            return np.where(codes[0] < 0, -1, codes[0]), np.where(codes[1] < 0, -2, codes[1])
+        return codes
     if kinds <= set("iubf"):
         for labels, argument in ((x, "x_labels"), (y, "y_labels")):
             if labels.dtype.kind == "f" and np.isnan(labels).any():

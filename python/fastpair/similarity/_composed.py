@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, library_of
 from fastpair._validate import Resources
 
 __all__ = [
@@ -14,7 +14,9 @@ __all__ = [
     "DIVERGENCES",
     "Options",
     "aligned_divergences",
+    "computable",
     "finish",
+    "mean_row",
     "parse_options",
     "whitened",
     "write_divergences",
@@ -67,13 +69,26 @@ def whitened(x: _Array, y: _Array, options: Options) -> tuple[_Array, _Array]:
             f"the covariance has shape {matrix.shape}, but x has {x.shape[1]} columns; pass a row for each"
         )
     # Moved near 0 first, so that digits are not lost to a common offset.
-    centre = y.mean(axis=0, dtype=np.float64) if len(y) else np.zeros(x.shape[1])
+    wide_columns = computable(y)
+    wide_rows = wide_columns if x is y else computable(x)
+    centre = mean_row(wide_columns)
     with np.errstate(invalid="ignore", over="ignore"):
-        columns = (y - centre) @ matrix
-        rows = columns if x is y else (x - centre) @ matrix
-    for values, argument in ((x, "x"), (y, "y")):
+        columns = (wide_columns - centre) @ matrix
+        rows = columns if x is y else (wide_rows - centre) @ matrix
+    for values, argument in ((wide_rows, "x"), (wide_columns, "y")):
         _check_finite(values, argument)
     return rows, columns
+
+
+def computable(values: _Array) -> _Array:
+    """Return values that numpy and CuPy compute with: CuPy can store and convert bfloat16, but no more."""
+    return values.astype(np.float64) if values.dtype.name == "bfloat16" else values
+
+
+def mean_row(rows: _Array) -> _Floats:
+    """Return the mean of rows in float64; zeros if there are none."""
+    mean: _Floats = rows.mean(axis=0, dtype=np.float64) if len(rows) else library_of(rows).zeros(rows.shape[1])
+    return mean
 
 
 def finish(scores: _Array, metric: str, options: Options) -> None:
@@ -111,7 +126,7 @@ def write_divergences(x: _Array, y: _Array, metric: str, out: _Array, resources:
 
 def aligned_divergences(x: _Array, y: _Array, metric: str) -> _Floats:
     """Return the divergences of aligned rows."""
-    result = np.empty(len(x))
+    result: _Floats = library_of(x).empty(len(x))
     step = max(1, MOST_CELLS // max(x.shape[1], 1))
     for top in range(0, len(x), step):
         part = slice(top, top + step)
@@ -122,27 +137,35 @@ def aligned_divergences(x: _Array, y: _Array, metric: str) -> _Floats:
 
 def distributions(rows: _Array, argument: str, begin: int) -> _Floats:
     """Return rows as float64 that sum to 1; `begin` is the index of the first in errors."""
-    values = rows.astype(np.float64)
-    _check_finite(values, argument, begin)
-    if (values < 0).any():
-        row, column = (int(place) for place in np.argwhere(values < 0)[0])
-        raise ValueError(
-            f"{argument} is {values[row, column]} at row {begin + row}, column {column}; pass probabilities or counts, "
-            f"which are not negative"
-        )
-    largest = values.max(axis=1, initial=0.0)
-    if (largest == 0).any():
-        raise ValueError(f"row {begin + int((largest == 0).argmax())} of {argument} sums to 0; pass probabilities")
+    values: _Floats = rows.astype(np.float64)
+    largest = values.max(axis=1) if values.shape[1] else library_of(values).zeros(len(values))
+    # NaN is not at least 0, and the largest of a row that has one is NaN.
+    if not ((values >= 0).all(axis=1) & (largest > 0) & (largest < np.inf)).all():
+        raise _no_distribution(values, argument, begin)
     values /= largest[:, np.newaxis]  # so that no sum overflows
     values /= values.sum(axis=1, keepdims=True)
     return values
+
+
+def _no_distribution(values: _Floats, argument: str, begin: int) -> ValueError:
+    """Return the error for rows of which one is no distribution."""
+    _check_finite(values, argument, begin)
+    negative = values < 0
+    if negative.any():
+        row, column = _first(negative)
+        return ValueError(
+            f"{argument} is {float(values[row, column])} at row {begin + row}, column {column}; pass probabilities or "
+            f"counts, which are not negative"
+        )
+    row, _ = _first((values == 0).all(axis=1)[:, np.newaxis])
+    return ValueError(f"row {begin + row} of {argument} sums to 0; pass probabilities")
 
 
 def _all_kl(p: _Floats, q: _Floats) -> _Floats:
     """KL(p, q) of all pairs."""
     empty = q == 0
     logs = np.log(np.where(empty, 1.0, q))
-    divergences = _negative_entropy(p)[:, np.newaxis] - p @ logs.T
+    divergences: _Floats = _negative_entropy(p)[:, np.newaxis] - p @ logs.T
     np.maximum(divergences, 0.0, out=divergences)
     if empty.any():
         divergences[(p > 0).astype(np.float32) @ empty.T.astype(np.float32) > 0] = np.inf
@@ -152,11 +175,13 @@ def _all_kl(p: _Floats, q: _Floats) -> _Floats:
 def _aligned_kl(p: _Floats, q: _Floats) -> _Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         terms = np.where(p > 0, p * np.log(p / q), 0.0)
-    return np.asarray(np.maximum(terms.sum(axis=-1), 0.0))
+    divergences: _Floats = np.maximum(terms.sum(axis=-1), 0.0)
+    return divergences
 
 
 def _negative_entropy(p: _Floats) -> _Floats:
-    return np.asarray(np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=-1))
+    negative: _Floats = np.sum(p * np.log(np.where(p > 0, p, 1.0)), axis=-1)
+    return negative
 
 
 def _jensen_shannon(p: _Floats, q: _Floats) -> _Floats:
@@ -166,7 +191,7 @@ def _jensen_shannon(p: _Floats, q: _Floats) -> _Floats:
     """
     s = p + q
     t = p - q
-    np.divide(t, s, out=t, where=s > 0)
+    t /= np.where(s > 0, s, 1.0)
     one_sided = np.abs(t) == 1
     t[one_sided] = 0.0
     terms = np.arctanh(t)
@@ -175,7 +200,8 @@ def _jensen_shannon(p: _Floats, q: _Floats) -> _Floats:
     terms += np.log1p(t, out=t)
     terms[one_sided] = 2 * np.log(2)
     terms *= s
-    return np.asarray(np.sqrt(np.maximum(terms.sum(axis=-1) / 4, 0.0)))
+    distances: _Floats = np.sqrt(np.maximum(terms.sum(axis=-1) / 4, 0.0))
+    return distances
 
 
 def _positive(bandwidth: Any) -> float:
@@ -196,12 +222,13 @@ def _whitening(covariance: ArrayLike | None, inverse_covariance: ArrayLike | Non
         both = "both" if covariance is not None else "neither"
         raise TypeError(f"metric='mahalanobis' needs covariance or inverse_covariance, one of them; {both} was given")
     argument = "inverse_covariance" if covariance is None else "covariance"
-    array = host_array(inverse_covariance if covariance is None else covariance, argument)  # type: ignore[arg-type]
+    array = array_of(inverse_covariance if covariance is None else covariance, argument)  # type: ignore[arg-type]
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{argument} has dtype {array.dtype}; pass real numbers")
-    matrix = array.astype(np.float64)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(f"{argument} has shape {matrix.shape}; pass a square matrix, a row for each column of x")
+    if array.ndim != 2 or array.shape[0] != array.shape[1]:
+        raise ValueError(f"{argument} has shape {array.shape}; pass a square matrix, a row for each column of x")
+    # Small, looked at closely and factored: that is done on the host, wherever it comes from.
+    matrix: _Floats = (array if isinstance(array, np.ndarray) else array.get()).astype(np.float64)
     scale = np.abs(matrix).max(initial=0.0)
     if not np.isfinite(scale) or np.abs(matrix - matrix.T).max(initial=0.0) > 1e-8 * scale:
         raise ValueError(f"{argument} is not finite or not symmetric; pass for example numpy.cov(x, rowvar=False)")
@@ -213,14 +240,21 @@ def _whitening(covariance: ArrayLike | None, inverse_covariance: ArrayLike | Non
             f"{argument} is not positive definite; add a little to its diagonal, for example "
             f"{argument} + 1e-6 * numpy.eye({len(matrix)})"
         ) from None
-    return np.asarray(whitening, np.float64)
+    on_its_device: _Floats = library_of(array).asarray(whitening, np.float64)
+    return on_its_device
 
 
 def _check_finite(values: _Array, argument: str, begin: int = 0) -> None:
-    bad = ~np.isfinite(values)
-    if bad.any():
-        row, column = (int(place) for place in np.unravel_index(bad.argmax(), bad.shape))
+    finite = np.isfinite(values)
+    if not finite.all():
+        row, column = _first(~finite)
         raise ValueError(
-            f"{argument} is {values[row, column]} at row {begin + row}, column {column}; embeddings must be finite: "
-            f"drop or repair such rows"
+            f"{argument} is {float(values[row, column])} at row {begin + row}, column {column}; embeddings must be "
+            f"finite: drop or repair such rows"
         )
+
+
+def _first(flags: _Array) -> tuple[int, int]:
+    """Return the row and the column of the first true one."""
+    row, column = divmod(int(flags.argmax()), flags.shape[1])
+    return row, column

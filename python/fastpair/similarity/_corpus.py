@@ -6,7 +6,7 @@ from typing import Any, SupportsIndex, TypeAlias, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._embeddings import (
     Metric,
     are_largest_best,
@@ -18,7 +18,16 @@ from fastpair._progress import Progress, Report
 from fastpair._validate import parse_resources
 from fastpair.similarity._admission import AdmissionOptions, known_rules, parse_admission
 from fastpair.similarity._radius import RadiusHits, check_threshold
-from fastpair.similarity._search import Hits, count_hits, empty_topk, find_hits, improve, join_columns, sort_hits
+from fastpair.similarity._search import (
+    Hits,
+    count_hits,
+    empty_topk,
+    find_hits,
+    improve,
+    join_columns,
+    library_for,
+    sort_hits,
+)
 from fastpair.similarity._sparse import RowsOrArray, read_queries, read_rows, same_kind
 from fastpair.similarity._topk import Out, TopK, check_out, filled
 
@@ -72,6 +81,7 @@ class Corpus:
     array([2])
     """
 
+    @on_gpu_too
     def __init__(self, y: ArrayLike | Chunks, metric: Metric = "cosine") -> None:
         self._metric = check_metric(metric)
         self._array: RowsOrArray | None = None
@@ -120,6 +130,7 @@ class Corpus:
         rows, width = ("?" if size is None else size for size in (self._rows, self._width))
         return f"Corpus(shape=({rows}, {width}), metric={self._metric!r})"
 
+    @on_gpu_too
     def topk(
         self,
         x: ArrayLike,
@@ -164,8 +175,9 @@ class Corpus:
         order = are_largest_best(self._metric, largest)
         rules = parse_admission(len(rows), self._rows, single=single, **known_rules(admission))
         shape = (count,) if single else (len(rows), count)
-        check_out(out, shape)
-        scores, indices = empty_topk(len(rows), count, order)
+        library = library_for(rows)
+        check_out(out, shape, library)
+        scores, indices = empty_topk(len(rows), count, order, library)
         begin = 0
         with Progress(progress, len(rows) * (self._rows or 0)) as watcher:
             for begin, chunk, packed in self._chunks(rows):
@@ -174,6 +186,7 @@ class Corpus:
         rules.check_columns(len(self))
         return filled(out, scores, indices, shape)
 
+    @on_gpu_too
     def radius(
         self,
         x: ArrayLike,
@@ -231,9 +244,10 @@ class Corpus:
                 )
                 parts.append(hits)
         rules.check_columns(len(self))
-        joined = parts[0] if len(parts) == 1 else join_columns(parts, len(rows))
+        joined = parts[0] if len(parts) == 1 else join_columns(parts, len(rows), library_for(rows))
         return RadiusHits(*(sort_hits(joined, order) if in_order else joined))
 
+    @on_gpu_too
     def count(
         self,
         x: ArrayLike,
@@ -273,7 +287,7 @@ class Corpus:
         limit, resources = check_threshold(threshold, len(rows)), parse_resources(num_threads, max_memory)
         order = are_largest_best(self._metric, largest)
         rules = parse_admission(len(rows), self._rows, single=single, **known_rules(admission))
-        counts = np.zeros(len(rows), np.int64)
+        counts = library_for(rows).zeros(len(rows), np.int64)
         with Progress(progress, len(rows) * (self._rows or 0)) as watcher:
             for begin, chunk, packed in self._chunks(rows):
                 rules.check_columns(begin + len(chunk), so_far=True)
@@ -296,6 +310,7 @@ class Corpus:
         if self._array is not None:
             if self._packed and x.dtype == np.bool_ and x.shape[1] != self._width:
                 raise ValueError(f"x has {x.shape[1]} columns but y has {self._width}; pass rows of the same length")
+            _check_place(x, self._array)
             packed, array = same_kind(x, self._array, self._metric)
             yield 0, array, packed
             return
@@ -310,7 +325,19 @@ class Corpus:
             )
         begin = 0
         for chunk in chunks:
-            packed, array = same_kind(x, self._matrix(chunk), self._metric)
+            rows = self._matrix(chunk)
+            _check_place(x, rows)
+            packed, array = same_kind(x, rows, self._metric)
             yield begin, array, packed
             begin += len(array)
         self._rows = begin
+
+
+def _check_place(x: RowsOrArray, y: RowsOrArray) -> None:
+    """Demand that queries and rows are both in host memory, or both on a GPU."""
+    if library_for(x) is not library_for(y):
+        places = ("host", "GPU") if library_for(x) is np else ("GPU", "host")
+        raise TypeError(
+            f"x is in {places[0]} memory, but the rows of the corpus are in {places[1]} memory; move one of both, for "
+            f"example with cupy.asarray: nothing is copied between devices unasked"
+        )

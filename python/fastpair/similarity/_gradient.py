@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, library_of
 from fastpair._validate import Resources
-from fastpair.similarity._composed import Options
+from fastpair.similarity._composed import Options, computable, mean_row
 
 __all__ = ["PairwiseGradient", "check_gradient", "pairwise_gradient"]
 
@@ -47,7 +47,7 @@ def check_gradient(metric: str, return_grad: bool, grad_output: ArrayLike | None
         raise ValueError(f"metric={metric!r} has no gradient here; with return_grad=True pass one of {choices}")
     if grad_output is None:
         raise TypeError("grad_output is None, but return_grad=True needs it: the gradient of each score, shape (n, m)")
-    array = host_array(grad_output, "grad_output")
+    array = array_of(grad_output, "grad_output")
     if array.dtype.name != "bfloat16" and array.dtype.kind not in "fiu":
         raise TypeError(f"grad_output has dtype {array.dtype}; pass real numbers")
     return array
@@ -89,20 +89,22 @@ class Side:
         self.unit = metric in PRODUCTS and metric != "dot"
         self.whitening = options.whitening
         self.centre: _Floats | None = None
-        self.total = np.zeros(rows.shape)
+        self.total: _Floats = library_of(rows).zeros(rows.shape)
 
     def mean(self) -> _Floats:
         """Return the mean row."""
-        return np.asarray(self.rows.mean(axis=0, dtype=np.float64) if self.count else np.zeros(self.rows.shape[1]))
+        return mean_row(computable(self.rows))
 
     def read(self, part: slice) -> _Floats:
         """Return some rows as products and differences are taken of them."""
-        rows = self.rows[part].astype(np.float64)
+        rows: _Floats = self.rows[part].astype(np.float64)
         if self.unit:
             return _unit(rows)[0]
         if self.centre is not None:
             rows -= self.centre
-        return rows if self.whitening is None else np.asarray(rows @ self.whitening)
+        if self.whitening is not None:
+            rows = rows @ self.whitening
+        return rows
 
     def finish(self, resources: Resources) -> _Array:
         """Return the gradient in the dtype of the rows, in float64 where they are no floats."""
@@ -115,7 +117,10 @@ class Side:
                 units, norms = _unit(self.rows[part].astype(np.float64))
                 along = np.einsum("ij,ij->i", self.total[part], units)
                 tangent = self.total[part] - along[:, np.newaxis] * units
-                self.total[part] = np.divide(tangent, norms, out=np.zeros_like(tangent), where=norms > 0)
+                nothing = norms == 0
+                tangent /= np.where(nothing, 1.0, norms)
+                tangent[nothing[:, 0]] = 0.0
+                self.total[part] = tangent
             elif self.whitening is not None:
                 self.total[part] = self.total[part] @ self.whitening.T
         with np.errstate(over="ignore"):
@@ -145,11 +150,12 @@ def _weigh_products(weights: _Floats, metric: str, left: _Floats, right: _Floats
         cosines *= cosines
         np.subtract(1, cosines, out=cosines)
         # The angle has a kink where rows point the same way or opposite ways: the gradient there is 0.
-        smooth = cosines > 0
-        np.sqrt(cosines, out=cosines, where=smooth)
+        kinks = ~(cosines > 0)
+        cosines[kinks] = 1.0
+        np.sqrt(cosines, out=cosines)
         cosines *= -np.pi
-        np.divide(weights, cosines, out=weights, where=smooth)
-        weights[~smooth] = 0
+        weights /= cosines
+        weights[kinks] = 0.0
 
 
 def _weigh_differences(weights: _Floats, metric: str, scores: _Array, bandwidth: float) -> None:
@@ -161,14 +167,16 @@ def _weigh_differences(weights: _Floats, metric: str, scores: _Array, bandwidth:
         weights *= -2 / bandwidth
     else:  # coincident points have the gradient 0
         apart = scores > 0
-        np.divide(weights, scores, out=weights, where=apart)
-        weights[~apart] = 0
+        weights /= np.where(apart, scores, 1.0)
+        weights[~apart] = 0.0
 
 
 def _unit(rows: _Floats) -> tuple[_Floats, _Floats]:
     """Return rows of norm 1 and their norms, as a column; zero rows stay. Overwrites the rows."""
-    largest = np.abs(rows).max(axis=1, initial=0.0, keepdims=True)
-    np.divide(rows, largest, out=rows, where=largest > 0)  # so that no square leaves the range
+    if not rows.shape[1]:
+        return rows, library_of(rows).zeros((len(rows), 1))
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    rows /= np.where(largest > 0, largest, 1.0)  # so that no square leaves the range
     norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, np.newaxis]
-    np.divide(rows, norms, out=rows, where=norms > 0)
+    rows /= np.where(norms > 0, norms, 1.0)
     return rows, norms * largest

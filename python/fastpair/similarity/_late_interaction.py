@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair import _core
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_count, check_flag, check_metric, is_narrow, numbers
 from fastpair._validate import check_num_threads
 from fastpair.similarity._search import empty_topk
@@ -327,7 +327,7 @@ def _enter(scores: _Floats, indices: _Ints, part: _Floats, begin: int) -> None:
 
 
 def _mask(mask: ArrayLike, argument: str, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    array = host_array(mask, f"{argument}_mask")
+    array = array_of(mask, f"{argument}_mask")
     if array.dtype != np.bool_:
         raise TypeError(f"{argument}_mask has dtype {array.dtype}; pass bool, True where there is a token")
     if array.shape != shape:
@@ -336,7 +336,7 @@ def _mask(mask: ArrayLike, argument: str, shape: tuple[int, ...]) -> npt.NDArray
 
 
 def _offsets(offsets: ArrayLike, argument: str, tokens: int) -> _Ints:
-    array = host_array(offsets, f"{argument}_offsets")
+    array = array_of(offsets, f"{argument}_offsets")
     if array.dtype.kind not in "iu":
         raise TypeError(
             f"{argument}_offsets has dtype {array.dtype}; pass integers: where each item begins, and the end"

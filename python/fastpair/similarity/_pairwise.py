@@ -5,8 +5,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, array_of, kernels_of, library_of, on_gpu_too
 from fastpair._embeddings import METRICS, check_flag, check_metric, embeddings, is_narrow, is_sparse, same_width
 from fastpair._validate import check_num_threads, parse_resources
 from fastpair.similarity import _composed, _sparse
@@ -40,6 +39,7 @@ MOST_CELLS = 1 << 21
 ALL_METRICS = (*METRICS, *_composed.BASES, *_composed.DIVERGENCES)
 
 
+@on_gpu_too
 def pairwise(
     x: ArrayLike,
     y: ArrayLike | None = None,
@@ -166,7 +166,7 @@ def pairwise(
     if (is_sparse(x) or is_sparse(y)) and upstream is None:
         sparse_rows, sparse_columns = _sparse_sets(x, y, name)
         narrow = sparse_rows.narrow and sparse_columns.narrow
-        out = _room(out, (sparse_rows.shape[0], sparse_columns.shape[0]), narrow)
+        out = _room(out, (sparse_rows.shape[0], sparse_columns.shape[0]), narrow, np)
         _sparse.write_pairwise(sparse_rows, sparse_columns, name, out, resources)
         return out
     base = _composed.BASES.get(name, name)
@@ -175,22 +175,24 @@ def pairwise(
     rows, columns = same_width(rows, columns, base)
     if upstream is not None and upstream.shape != (len(rows), len(columns)):
         raise ValueError(f"grad_output has shape {upstream.shape}; pass shape {(len(rows), len(columns))}")
-    out = _room(out, (len(rows), len(columns)), is_narrow(rows) and is_narrow(columns))
+    out = _room(out, (len(rows), len(columns)), is_narrow(rows) and is_narrow(columns), library_of(rows))
     if name in _composed.DIVERGENCES:
         _composed.write_divergences(rows, columns, name, out, resources)
         return out
     given = rows, None if y is None else columns
     rows, columns = _composed.whitened(rows, columns, options)
-    target = out if out.flags.carray else np.empty(out.shape, out.dtype)
-    if exact and target.dtype == np.float32:
+    plain = out.flags.carray if isinstance(out, np.ndarray) else out.flags.c_contiguous
+    target = out if plain else library_of(out).empty(out.shape, out.dtype)
+    kernels = kernels_of(rows)
+    if exact and target.dtype == np.float32 and isinstance(target, np.ndarray):
         step = max(1, min(MOST_CELLS, resources.scratch // 16) // max(len(columns), 1))
         for begin in range(0, len(rows), step):
             block = np.empty((len(rows[begin : begin + step]), len(columns)))
-            _core.pairwise(rows[begin : begin + step], columns, base, block, True, *resources, block.nbytes)
+            kernels.pairwise(rows[begin : begin + step], columns, base, block, True, *resources, block.nbytes)
             with np.errstate(over="ignore"):
                 target[begin : begin + step] = block
     else:
-        _core.pairwise(rows, columns, base, target, exact, *resources)
+        kernels.pairwise(rows, columns, base, target, exact, *resources)
     _composed.finish(target, name, options)
     if target is not out:
         out[...] = target
@@ -199,6 +201,7 @@ def pairwise(
     return out, pairwise_gradient(*given, name, options, out, upstream, resources)
 
 
+@on_gpu_too
 def rowwise(
     x: ArrayLike,
     y: ArrayLike,
@@ -277,7 +280,7 @@ def rowwise(
     if name in _composed.DIVERGENCES:
         return _composed.aligned_divergences(rows, columns, name)
     rows, columns = _composed.whitened(rows, columns, options)
-    scores = _core.rowwise(rows, columns, base, threads)
+    scores: _Floats = kernels_of(rows).rowwise(rows, columns, base, threads)
     _composed.finish(scores, name, options)
     return scores
 
@@ -290,15 +293,17 @@ def _sparse_sets(x: Any, y: Any, metric: str) -> tuple[Any, Any]:
     return rows, columns
 
 
-def _room(out: _Array | None, shape: tuple[int, int], narrow: bool) -> _Array:
-    """Return `out` if it can take the result, or a new array."""
+def _room(out: Any, shape: tuple[int, int], narrow: bool, library: Any) -> Any:
+    """Return `out` if it can take the result, or a new array of the library."""
     if out is None:
-        return np.empty(shape, np.float32 if narrow else np.float64)
-    if not isinstance(out, np.ndarray) or out.dtype not in (np.float32, np.float64):
-        seen = f"dtype {out.dtype}" if isinstance(out, np.ndarray) else f"type {type(out).__name__}"
-        raise TypeError(f"out has {seen}; pass a numpy array of float32 or float64")
+        return library.empty(shape, np.float32 if narrow else np.float64)
+    if library is not np:
+        array_of(out, "out")
+    if not isinstance(out, library.ndarray) or out.dtype not in (np.float32, np.float64):
+        seen = f"dtype {out.dtype}" if isinstance(out, library.ndarray) else f"type {type(out).__name__}"
+        raise TypeError(f"out has {seen}; pass a {library.__name__} array of float32 or float64")
     if out.shape != shape:
         raise ValueError(f"out has shape {out.shape}; pass shape {shape}")
-    if not out.flags.writeable:
+    if isinstance(out, np.ndarray) and not out.flags.writeable:
         raise ValueError("out is read-only; pass an array that can be written")
     return out

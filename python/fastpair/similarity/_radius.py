@@ -5,7 +5,7 @@ from typing import NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._embeddings import Metric, are_largest_best, check_count, check_flag, check_metric
 from fastpair._progress import Progress, Report
 from fastpair._validate import parse_resources
@@ -30,6 +30,7 @@ class RadiusHits(NamedTuple):
     scores: _Floats
 
 
+@on_gpu_too
 def radius(
     x: ArrayLike,
     y: ArrayLike | None = None,

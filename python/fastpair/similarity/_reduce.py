@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of, is_on_gpu, library_of, on_gpu_too
 from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric, is_narrow, two_sets
 from fastpair._progress import Progress, Report
 from fastpair._validate import Resources, parse_resources
@@ -35,6 +35,7 @@ class Histogram(NamedTuple):
     edges: _Floats
 
 
+@on_gpu_too
 def reduce(
     x: ArrayLike,
     y: ArrayLike | None = None,
@@ -214,7 +215,7 @@ def _best(
     resources: Resources,
 ) -> _Floats:
     """Return the best score of each row."""
-    scores, indices = empty_topk(len(x), 1, largest)
+    scores, indices = empty_topk(len(x), 1, largest, library_of(x))
     improve(scores, indices, x, y, metric, largest, admission, progress, resources)
     return scores[:, 0]
 
@@ -229,19 +230,22 @@ def _histogram(
     report: bool | Report,
     resources: Resources,
 ) -> Histogram:
-    asked, pairs = host_array(bins, "bins"), len(x) * len(y)
+    library, pairs = library_of(x), len(x) * len(y)
+    # Bins are an option, which is looked at on the host.
+    asked = array_of(bins, "bins") if library is np else np.asarray(bins.get() if is_on_gpu(bins) else bins)  # type: ignore[union-attr]
     if asked.ndim:
         if limits is not None:
             raise ValueError("range was given with the edges of bins; pass a number of bins, or edges alone")
         edges = _edges(asked)
         with Progress(report, pairs * len(edges)) as progress:
-            return Histogram(_between(x, y, metric, edges, admission, progress, resources), edges)
+            return Histogram(_between(x, y, metric, edges, admission, progress, resources), library.asarray(edges))
     number = check_count(bins, "bins", 1)  # type: ignore[arg-type]
     low, high = (0.0, 0.0) if limits is None else _limits(limits)
     with Progress(report, pairs * (3 if limits is None else 1)) as progress:
         if limits is None:
-            low = float(_best(x, y, metric, False, admission, progress, resources).min(initial=np.inf))
-            high = float(_best(x, y, metric, True, admission, progress, resources).max(initial=-np.inf))
+            lowest = _best(x, y, metric, False, admission, progress, resources)
+            highest = _best(x, y, metric, True, admission, progress, resources)
+            low, high = (float(lowest.min()), float(highest.max())) if len(x) else (np.inf, -np.inf)
             if low > high:  # no pair counts
                 low, high = 0.0, 1.0
             if not (np.isfinite(low) and np.isfinite(high)):
@@ -251,7 +255,8 @@ def _histogram(
         edges = np.linspace(low, high, number + 1)
         if not (low < high and np.isfinite(high - low)):
             raise ValueError(f"{number} bins from {low} to {high} cannot be told apart; pass another range=")
-        return Histogram(bin_counts(x, y, metric, low, high, number, admission, progress, resources), edges)
+        counts = bin_counts(x, y, metric, low, high, number, admission, progress, resources)
+        return Histogram(counts, library.asarray(edges))
 
 
 def _between(
@@ -264,12 +269,15 @@ def _between(
     resources: Resources,
 ) -> _Ints:
     """Count the scores between edges, each with those at its lower edge, the last also with those at its upper."""
-    limits = np.append(edges[:-1], np.nextafter(edges[-1], np.inf))
-    reach = np.array(
-        [count_hits(x, y, metric, True, admission, np.full(len(x), at), progress, resources).sum() for at in limits],
-        np.int64,
+    limits, library = np.append(edges[:-1], np.nextafter(edges[-1], np.inf)), library_of(x)
+    reach = np.stack(
+        [
+            count_hits(x, y, metric, True, admission, library.full(len(x), at), progress, resources).sum()
+            for at in limits.tolist()
+        ]
     )
-    return reach[:-1] - reach[1:]
+    counts: _Ints = reach[:-1] - reach[1:]
+    return counts
 
 
 def _edges(bins: _Array) -> _Floats:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
+from fastpair._array import kernels_of, library_of
 from fastpair._progress import Progress
 from fastpair._validate import Resources
 from fastpair.similarity import _sparse
@@ -24,6 +24,7 @@ __all__ = [
     "empty_topk",
     "find_hits",
     "improve",
+    "library_for",
     "join_columns",
     "reduced",
     "sort_hits",
@@ -38,9 +39,14 @@ MOST_MASK_BYTES = 32 << 20
 """Packed bits of a mask of pairs that may exist at a time."""
 
 
-def empty_topk(rows: int, k: int, largest: bool) -> tuple[_Floats, _Ints]:
-    """Return the state of a search that has seen nothing."""
-    return np.full((rows, k), -np.inf if largest else np.inf), np.full((rows, k), -1, np.int64)
+def empty_topk(rows: int, k: int, largest: bool, library: Any = np) -> tuple[_Floats, _Ints]:
+    """Return the state of a search that has seen nothing, in arrays of numpy or cupy."""
+    return library.full((rows, k), -np.inf if largest else np.inf), library.full((rows, k), -1, np.int64)
+
+
+def library_for(x: RowsOrArray) -> Any:
+    """Return numpy or cupy, which makes the arrays of results for these rows."""
+    return np if isinstance(x, Rows) else library_of(x)
 
 
 def improve(
@@ -76,7 +82,7 @@ def improve(
         start = None if offset is None else offset + first
         rules = admission.rules(begin + first, begin + last, start)
         block = y if last - first == len(y) else y[first:last]
-        _core.topk(x, block, metric, largest, rules, scores, indices, report, *resources, above)
+        kernels_of(x).topk(x, block, metric, largest, rules, scores, indices, report, *resources, above)
         progress.end_part()
         del rules  # its bits, before those of the next block are made
 
@@ -110,7 +116,9 @@ def find_hits(
         in_order = sort and len(blocks) == 1
         block = y if last - first == len(y) else y[first:last]
         try:
-            part = _core.radius(x, block, metric, largest, rules, threshold, room, in_order, report, *resources)
+            part = kernels_of(x).radius(
+                *(x, block, metric, largest, rules, threshold, room, in_order, report, *resources)
+            )
         except ValueError as error:
             if room != max_hits and "max_hits" in str(error):
                 text = f"there are more than max_hits={max_hits} hits; narrow the threshold or raise max_hits"
@@ -121,7 +129,7 @@ def find_hits(
         del rules
     if len(parts) == 1:
         return parts[0]
-    hits = join_columns(parts, len(x))
+    hits = join_columns(parts, len(x), library_of(x))
     return sort_hits(hits, largest) if sort else hits
 
 
@@ -148,7 +156,7 @@ def count_hits(
     if nearest is not None:
         limits.append(better(np.nextafter(nearest, away), limits[0]))
     free = replace(admission, min_score=None, max_score=None)
-    counts = np.zeros((2, len(x)), np.int64)
+    counts = library_of(x).zeros((2, len(x)), np.int64)
     for first, last in _column_blocks(len(y), admission, resources):
         rules = free.rules(begin + first, begin + last)
         block = y if last - first == len(y) else y[first:last]
@@ -156,13 +164,15 @@ def count_hits(
         for which, limit in enumerate(limits):
             share = pairs // len(limits)
             report = progress.part(share if which else pairs - share * (len(limits) - 1))
-            found = _core.reduce(x, block, metric, largest, rules, "count", limit, 1.0, False, report, *resources)
+            found = kernels_of(x).reduce(
+                *(x, block, metric, largest, rules, "count", limit, 1.0, False, report, *resources)
+            )
             counts[which] += found.astype(np.int64)
             progress.end_part()
         del rules
     if nearest is not None:
         counts[1][np.isinf(nearest) & (nearest == away)] = 0
-    return np.asarray(counts[0] - counts[1])
+    return counts[0] - counts[1]  # type: ignore[no-any-return]
 
 
 def reduced(
@@ -177,11 +187,11 @@ def reduced(
     resources: Resources,
 ) -> _Floats:
     """Return the mean or the log-sum-exp of the scores of each row."""
-    result = np.empty(len(x))
+    result = library_of(x).empty(len(x))
     for first, last in _row_blocks(len(x), len(y), admission, resources):
         report = progress.part((last - first) * len(y))
         rules = admission.rows(first, last).rules(0, len(y))
-        result[first:last] = _core.reduce(
+        result[first:last] = kernels_of(x).reduce(
             x[first:last], y, metric, True, rules, op, None, scale, wide, report, *resources
         )
         progress.end_part()
@@ -201,37 +211,52 @@ def bin_counts(
     resources: Resources,
 ) -> _Ints:
     """Count the scores of all pairs in equal bins."""
-    counts = np.zeros(bins, np.int64)
+    counts = library_of(x).zeros(bins, np.int64)
     for first, last in _row_blocks(len(x), len(y), admission, resources):
         report = progress.part((last - first) * len(y))
         rules = admission.rows(first, last).rules(0, len(y))
-        found = _core.histogram(x[first:last], y, metric, rules, low, high, bins, None, False, report, *resources)
+        found = kernels_of(x).histogram(
+            *(x[first:last], y, metric, rules, low, high, bins, None, False, report, *resources)
+        )
         counts += found[0].astype(np.int64)
         progress.end_part()
         del rules
     return counts
 
 
-def join_columns(parts: list[Hits], rows: int) -> Hits:
-    """Join the hits of consecutive ranges of columns, row by row."""
-    starts = np.zeros(rows + 1, np.int64)
+def join_columns(parts: list[Hits], rows: int, library: Any = np) -> Hits:
+    """Join the hits of consecutive ranges of columns, row by row, in arrays of numpy or cupy."""
+    starts = library.zeros(rows + 1, np.int64)
     for indptr, _, _ in parts:
         starts += indptr
-    indices, scores = np.empty(starts[-1], np.int64), np.empty(starts[-1])
+    hits = sum(len(part[1]) for part in parts)
+    indices, scores = library.empty(hits, np.int64), library.empty(hits)
     free = starts[:-1].copy()
     for indptr, part_indices, part_scores in parts:
-        lengths = np.diff(indptr)
-        places = np.repeat(free - indptr[:-1], lengths) + np.arange(len(part_indices))
+        places = _for_each_hit(free - indptr[:-1], indptr, len(part_indices)) + library.arange(len(part_indices))
         indices[places], scores[places] = part_indices, part_scores
-        free += lengths
+        free += np.diff(indptr)
     return starts, indices, scores
+
+
+def _for_each_hit(values: _Ints, indptr: _Ints, hits: int) -> _Ints:
+    """Repeat what each row has for its hits."""
+    if isinstance(indptr, np.ndarray):
+        return np.repeat(values, np.diff(indptr))
+    # CuPy repeats all as often.
+    return values[np.searchsorted(indptr, library_of(indptr).arange(hits), side="right") - 1]  # type: ignore[no-any-return]
 
 
 def sort_hits(hits: Hits, largest: bool) -> Hits:
     """Sort the hits of each row best first, equal ones by index."""
     indptr, indices, scores = hits
-    owners = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-    order = np.lexsort((indices, -scores if largest else scores, owners))
+    owners = _for_each_hit(library_of(indptr).arange(len(indptr) - 1), indptr, len(indices))
+    keys = -scores if largest else scores
+    if isinstance(indices, np.ndarray):
+        order = np.lexsort((indices, keys, owners))
+    else:  # they come by row and index, and CuPy sorts by one key at a time
+        order = np.argsort(keys, kind="stable")
+        order = order[np.argsort(owners[order], kind="stable")]
     return indptr, indices[order], scores[order]
 
 

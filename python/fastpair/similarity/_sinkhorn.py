@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, host_array
+from fastpair._array import ArrayLike, array_of
 from fastpair._embeddings import check_count, check_flag, embeddings, is_narrow
 from fastpair.similarity._admission import per_row
 
@@ -196,7 +196,7 @@ def _masses(marginals: Any, rows: int, columns: int) -> tuple[_Floats, _Floats]:
         raise TypeError(f"marginals must be a tuple of the masses of rows and columns, not {type(marginals).__name__}")
     masses = []
     for values, argument, length in zip(marginals, ("marginals[0]", "marginals[1]"), (rows, columns), strict=True):
-        if host_array(values, argument).shape != (length,):
+        if array_of(values, argument).shape != (length,):
             raise ValueError(f"{argument} has shape {np.shape(values)}; pass shape ({length},), one mass for each")
         mass = per_row(values, length, argument)
         if (mass < 0).any() or np.isinf(mass).any():

@@ -1,15 +1,15 @@
 """The best rows so far of a search whose rows come in parts: `TopkState`."""
 
-from typing import SupportsIndex, Unpack
+from typing import Any, SupportsIndex, Unpack
 
 import numpy as np
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, kernels_of, on_gpu_too
 from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric
 from fastpair._progress import Progress, Report
 from fastpair._validate import parse_resources
 from fastpair.similarity._admission import AdmissionOptions, known_rules, parse_admission
-from fastpair.similarity._search import empty_topk, improve
+from fastpair.similarity._search import empty_topk, improve, library_for
 from fastpair.similarity._sparse import read_rows, same_kind
 from fastpair.similarity._topk import TopK
 
@@ -66,12 +66,13 @@ class TopkState:
         self._metric = check_metric(metric)
         self._largest = are_largest_best(self._metric, largest)
         self._scores, self._indices = empty_topk(check_count(n, "n", 0), check_count(k, "k", 1), self._largest)
-        self._next = 0
+        self._next, self._is_new = 0, True
 
     def __repr__(self) -> str:
         n, k = self._scores.shape
         return f"TopkState(n={n}, k={k}, metric={self._metric!r}, largest={self._largest})"
 
+    @on_gpu_too
     def update(
         self,
         x: ArrayLike,
@@ -110,6 +111,7 @@ class TopkState:
         begin = self._next if offset is None else check_count(offset, "offset", 0)
         rules = parse_admission(len(rows), len(columns), partial=True, **known_rules(admission))
         resources = parse_resources(num_threads, max_memory)
+        self._go_to(library_for(rows))
         with Progress(progress, len(rows) * len(columns)) as watcher:
             improve(
                 *(self._scores, self._indices, rows, columns, self._metric, self._largest, rules, watcher, resources),
@@ -129,6 +131,15 @@ class TopkState:
             raise TypeError(f"other must be a TopkState, not {type(other).__name__}")
         if repr(self) != repr(other):
             raise ValueError(f"{other!r} cannot be merged into {self!r}; make both with the same arguments")
+        if other._is_new:
+            return
+        self._go_to(library_for(other._scores))
+        if not isinstance(self._scores, np.ndarray):
+            kernels_of(self._scores).merge_topk(
+                self._scores, self._indices, other._scores, other._indices, self._largest
+            )
+            self._next = max(self._next, other._next)
+            return
         k = self._scores.shape[1]
         step = max(1, (1 << 18) // k)
         for begin in range(0, len(self._scores), step):
@@ -140,6 +151,18 @@ class TopkState:
             self._scores[part] = np.take_along_axis(scores, best, axis=1)
             self._indices[part] = np.take_along_axis(indices, best, axis=1)
         self._next = max(self._next, other._next)
+
+    def _go_to(self, library: Any) -> None:
+        """Hold the state where the rows are that are entered first: in arrays of numpy or cupy."""
+        if self._is_new and not isinstance(self._scores, library.ndarray):
+            self._scores, self._indices = empty_topk(*self._scores.shape, self._largest, library)
+        elif not isinstance(self._scores, library.ndarray):
+            places = ("host", "GPU") if library is np else ("GPU", "host")
+            raise TypeError(
+                f"these rows are in {places[0]} memory, but those entered before were in {places[1]} memory; move one "
+                f"of both, for example with cupy.asarray: nothing is copied between devices unasked"
+            )
+        self._is_new = False
 
     def result(self) -> TopK:
         """Return the best rows so far.

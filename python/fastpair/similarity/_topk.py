@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric
 from fastpair._progress import Progress, Report
 from fastpair._validate import parse_resources
 from fastpair.similarity._admission import Exclude, parse_admission
-from fastpair.similarity._search import empty_topk, improve
+from fastpair.similarity._search import empty_topk, improve, library_for
 from fastpair.similarity._sparse import read_two_sets
 
 __all__ = ["Out", "TopK", "check_out", "filled", "topk"]
@@ -33,6 +33,7 @@ class TopK(NamedTuple):
     indices: _Ints
 
 
+@on_gpu_too
 def topk(
     x: ArrayLike,
     y: ArrayLike | None = None,
@@ -184,33 +185,34 @@ def topk(
         max_score=max_score,
     )
     shown = (count,) if single else (shape[0], count)
-    check_out(out, shown)
-    scores, indices = _room(out, (shape[0], count), order)
+    library = library_for(rows)
+    check_out(out, shown, library)
+    scores, indices = _room(out, (shape[0], count), order, library)
     with Progress(progress, shape[0] * shape[1]) as watcher:
         improve(scores, indices, rows, columns, name, order, admission, watcher, resources)
     return filled(out, scores, indices, shown)
 
 
-def check_out(out: Any, shape: tuple[int, ...]) -> None:
-    """Demand two arrays that can take a result of this shape."""
+def check_out(out: Any, shape: tuple[int, ...], library: Any = np) -> None:
+    """Demand two arrays of numpy or cupy that can take a result of this shape."""
     if out is None:
         return
     if not isinstance(out, tuple) or len(out) != 2:
         raise TypeError(f"out must be a tuple (scores, indices) of two arrays, not {type(out).__name__}")
     for array, name, dtype in ((out[0], "out[0] (scores)", np.float64), (out[1], "out[1] (indices)", np.int64)):
-        if not isinstance(array, np.ndarray) or array.dtype != dtype:
-            seen = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else f"type {type(array).__name__}"
-            raise TypeError(f"{name} has {seen}; pass a numpy array of {np.dtype(dtype)}")
+        if not isinstance(array, library.ndarray) or array.dtype != dtype:
+            seen = f"dtype {array.dtype}" if isinstance(array, library.ndarray) else f"type {type(array).__name__}"
+            raise TypeError(f"{name} has {seen}; pass a {library.__name__} array of {np.dtype(dtype)}")
         if array.shape != shape:
             raise ValueError(f"{name} has shape {array.shape}; pass shape {shape}")
-        if not array.flags.writeable:
+        if not getattr(array.flags, "writeable", True):
             raise ValueError(f"{name} is read-only; pass an array that can be written")
 
 
-def _room(out: Out | None, shape: tuple[int, int], largest: bool) -> tuple[_Floats, _Ints]:
+def _room(out: Out | None, shape: tuple[int, int], largest: bool, library: Any) -> tuple[_Floats, _Ints]:
     """Return an empty state, in the memory of `out` where that is as the kernels need it."""
-    if out is None or not all(array.flags.carray for array in out):
-        return empty_topk(*shape, largest)
+    if out is None or not all(getattr(array.flags, "carray", array.flags.c_contiguous) for array in out):
+        return empty_topk(*shape, largest, library)
     scores, indices = out[0].reshape(shape), out[1].reshape(shape)
     scores[...], indices[...] = -np.inf if largest else np.inf, -1
     return scores, indices
@@ -222,6 +224,6 @@ def filled(out: Out | None, scores: _Floats, indices: _Ints, shape: tuple[int, .
     if out is None:
         return TopK(scores, indices)
     for target, values in zip(out, (scores, indices), strict=True):
-        if not np.shares_memory(target, values):
+        if not np.may_share_memory(target, values):
             target[...] = values
     return TopK(*out)
