@@ -230,5 +230,5 @@ def same(xp, found, wanted):
 
 def test_arrays_of_one_library(cupy):
     labels = np.arange(4)
-    with pytest.raises(TypeError, match="labels is in GPU memory .*y_labels is a numpy.ndarray in host memory"):
+    with pytest.raises(TypeError, match=r"labels is in GPU memory .*y_labels is a numpy.ndarray in host memory"):
         mining.pair_masks(cupy.asarray(labels), labels)

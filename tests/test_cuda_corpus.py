@@ -1,6 +1,7 @@
 """`Corpus` and `TopkState` on the GPU: however the rows are cut, the answers are those of one search."""
 
 import pickle
+from itertools import pairwise
 
 import fastpair
 import numpy as np
@@ -14,7 +15,7 @@ CUTS = (0, 13, 14, 50, M)
 
 
 def chunks(xp, y):
-    return [xp.asarray(y[a:b]) for a, b in zip(CUTS, CUTS[1:], strict=False)]
+    return [xp.asarray(y[a:b]) for a, b in pairwise(CUTS)]
 
 
 @pytest.fixture(params=["gaussian", "duplicated"])
@@ -48,7 +49,7 @@ def test_a_corpus_in_any_form(form, data, xp, rng):
 def test_queries_of_the_other_library_are_refused(data, cupy):
     x, y, _ = data
     for corpus, queries in ((fastpair.Corpus(cupy.asarray(y)), x), (fastpair.Corpus(y), cupy.asarray(x))):
-        with pytest.raises(TypeError, match="x is in .* memory, but the rows of the corpus are in .* memory"):
+        with pytest.raises(TypeError, match=r"x is in .* memory, but the rows of the corpus are in .* memory"):
             corpus.topk(queries, K)
     with pytest.raises(TypeError, match=r"x is in GPU memory .*, but y is a numpy.ndarray in host memory"):
         fastpair.Corpus(lambda: iter([y])).topk(cupy.asarray(x), K)

@@ -112,7 +112,10 @@ def test_gauc_of_offsets_and_of_nan(xp):
     labels = np.array([0, 1, 0, 1, 0, 1, 1])
     offsets = np.array([0, 0, 2, 5, 5, 7, 7])
     assert gauc(xp, scores, labels, offsets=offsets, nan_policy="omit") == 1.0
-    assert np.isnan(gauc(xp, scores, labels, offsets=offsets, nan_policy="propagate"))
+    for dtype in ("float64", "float16", "bfloat16"):
+        own = scores.astype(cases.as_dtype(dtype))
+        assert gauc(xp, own, labels, offsets=offsets, nan_policy="omit") == 1.0
+        assert np.isnan(gauc(xp, own, labels, offsets=offsets, nan_policy="propagate"))
     with pytest.raises(ValueError, match=r"scores is NaN at index 3"):
         gauc(xp, scores, labels, offsets=offsets)
     one_class = np.array([np.nan, 1.0]), np.array([1, 1]), np.array([0, 0])

@@ -286,6 +286,18 @@ def test_implicit_feedback(cupy, call):
             run(cupy, losses.nbpo, scores, labels, flip_rate=rate + 1.5 - rate[0])
 
 
+def test_two_sets_of_scores(cupy):
+    rng = cases.generator("sets")
+    real, fake = rng.normal(size=7).astype(np.float32), rng.normal(size=4)
+    for above, below in ((real, fake), (real[:0], fake), (real * 1e30, fake)):
+        check_same(cupy, losses.dual_contrastive, above, below)
+        check_same(cupy, losses.dual_contrastive, above, below, return_grad=True)
+    near, far = rng.normal(size=(6, 2)), rng.normal(size=(6, 3)).astype(np.float32)
+    for matched, farthest in ((near, far), (near[:, 0], far[:, 0]), (near[:0], far[:0]), (near * 1e200, far)):
+        check_same(cupy, losses.adversarial_contrast, matched, farthest, distortion=0.5, alpha=0.1, return_grad=True)
+    check_same(cupy, losses.adversarial_contrast, near, far)
+
+
 def test_errors(cupy):
     scores, labels, offsets = sample("grades")
     here, there = cupy.asarray(scores), cupy.asarray(labels)

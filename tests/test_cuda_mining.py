@@ -212,16 +212,16 @@ def test_errors_of_later_blocks_name_the_row(cupy, monkeypatch):
     x[70, 3] = np.inf
     y = np.ones((9, x.shape[1]), np.float32)
     for metric in ("cosine", "manhattan"):
-        with pytest.raises(ValueError, match="x is inf at row 70, column 3"):
+        with pytest.raises(ValueError, match=r"x is inf at row 70, column 3"):
             mining.hard_mask(
                 cupy.asarray(x), cupy.asarray(y), metric=metric, positives=cupy.zeros(75, np.int64), format="csr"
             )
 
 
 def test_arrays_of_one_library(cupy):
-    with pytest.raises(TypeError, match="x is in GPU memory .*but labels is a numpy.ndarray in host memory"):
+    with pytest.raises(TypeError, match=r"x is in GPU memory .*but labels is a numpy.ndarray in host memory"):
         mining.hard_mask(cupy.asarray(shared.X), labels=shared.LABELS)
-    with pytest.raises(TypeError, match="labels is in GPU memory .*but x is a numpy.ndarray in host memory"):
+    with pytest.raises(TypeError, match=r"labels is in GPU memory .*but x is a numpy.ndarray in host memory"):
         mining.batch_hard(shared.X, labels=cupy.asarray(shared.LABELS))
 
 

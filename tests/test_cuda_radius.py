@@ -123,7 +123,7 @@ def test_errors(xp):
     x, y, _ = solved("gaussian", "float32", "cosine", N, M, D)
     broken = y.copy()
     broken[7, 2] = np.inf
-    with pytest.raises(ValueError, match="^y is inf at row 7, column 2; embeddings must be finite"):
+    with pytest.raises(ValueError, match=r"^y is inf at row 7, column 2; embeddings must be finite"):
         fastpair.radius(*on_device(xp, (x, broken)), 0.5)
     limits = np.zeros(N)
     limits[4] = np.nan
@@ -135,9 +135,9 @@ def test_errors(xp):
 
 def test_thresholds_on_the_other_side_are_refused(cupy):
     x, y, _ = solved("gaussian", "float32", "cosine", N, M, D)
-    with pytest.raises(TypeError, match="but threshold is a numpy.ndarray in host memory"):
+    with pytest.raises(TypeError, match=r"but threshold is a numpy.ndarray in host memory"):
         fastpair.radius(*on_device(cupy, (x, y)), np.zeros(N))
-    with pytest.raises(TypeError, match="but x is a numpy.ndarray in host memory"):
+    with pytest.raises(TypeError, match=r"but x is a numpy.ndarray in host memory"):
         fastpair.radius(x, y, cupy.zeros(N))
 
 

@@ -51,7 +51,10 @@ def kth_lower_end(low, k):
 
 
 def improve(best, threshold, keys, low, high, admitted, ceiling, limit, k, first):
-    """Enter a tile of one row. Returns the best, the threshold, how many only the limit leaves out, and how many were scored."""
+    """Enter a tile of one row.
+
+    Returns the best, the threshold, how many only the limit leaves out, and how many were scored.
+    """
     above = scored = 0
 
     def settle(columns):
@@ -191,7 +194,9 @@ def bounded_cells():
         for dtype in ("float32", "float64") if metric != "poincare" else ("float32",):
             narrow = metric in ("poincare", "lorentz")
             yield from ((metric, dtype, pattern) for pattern in embeddings.patterns("float32" if narrow else dtype))
-        yield from ((metric, dtype, pattern) for dtype in ("float16", "bfloat16") for pattern in ("gaussian", "cancelling"))
+        yield from (
+            (metric, dtype, pattern) for dtype in ("float16", "bfloat16") for pattern in ("gaussian", "cancelling")
+        )
 
 
 @pytest.mark.parametrize(("metric", "dtype", "pattern"), list(bounded_cells()))

@@ -65,7 +65,7 @@ def unpacked(bits: _Bytes, columns: int) -> _Bools:
     """Return packed rows as bools."""
     if isinstance(bits, np.ndarray):
         return np.unpackbits(bits, axis=-1, count=columns).view(np.bool_)
-    return kernels_of(bits).unpack_bools(bits, columns)  # type: ignore[no-any-return]
+    return kernels_of(bits).unpack_bools(bits, columns)
 
 
 def is_listed(pairs: Any) -> bool:
@@ -138,7 +138,7 @@ def _from_compressed(indptr: _Array, indices: _Array, argument: str, shape: tupl
         found, _, strange, wrong = kernels_of(starts).set_bits(shape, None, indices, starts)
         demand(not wrong)
         _demand_place(indices, strange, argument, "column", shape[1])
-        return found  # type: ignore[no-any-return]
+        return found
     demand(starts[0] == 0 and starts[-1] == len(indices) and (np.diff(starts) >= 0).all())
     bits = np.zeros((shape[0], stride_of(shape[1])), np.uint8)
     step = 1 << 20
@@ -156,7 +156,7 @@ def _from_coordinates(rows: _Array, columns: _Array, argument: str, shape: tuple
         found, row, column, _ = kernels_of(rows).set_bits(shape, rows, columns)
         _demand_place(rows, row, argument, "row", shape[0])
         _demand_place(columns, column, argument, "column", shape[1])
-        return found  # type: ignore[no-any-return]
+        return found
     bits = np.zeros((shape[0], stride_of(shape[1])), np.uint8)
     _set(bits, rows, columns, argument, shape)
     return bits

@@ -44,7 +44,7 @@ class Roles:
     """
 
     shape: tuple[int, int]
-    positives: str | _Array | None = None
+    positives: Any = None
     labels: _Codes | None = None
     self_columns: _Ints | None = None
     ignore: _Array | None = None
@@ -181,7 +181,11 @@ class Roles:
 
     def _own_mask(self) -> _Bools | None:
         """Return which pairs are a row and itself."""
-        return None if self.self_columns is None else self._same((self.self_columns, library_of_call().arange(self.shape[1])))
+        return (
+            None
+            if self.self_columns is None
+            else self._same((self.self_columns, library_of_call().arange(self.shape[1])))
+        )
 
     def _same(self, codes: _Codes | None) -> _Bools | None:
         if codes is None:
@@ -196,7 +200,7 @@ def full_mask(mask: _Bools, width: int) -> _Bools:
         return library_of(mask).ascontiguousarray(mask)  # type: ignore[no-any-return]
     result = library_of(mask).zeros((len(mask), width), np.bool_)
     result[:, : mask.shape[1]] = mask
-    return result
+    return result  # type: ignore[no-any-return]
 
 
 def _bools(mask: _Array, columns: int) -> _Bools:
@@ -304,11 +308,12 @@ def _parse_positives(positives: Any, rows: int, columns: int) -> _Array:
     if strange.any():
         row = int(strange.argmax())
         raise ValueError(
-            f"positives is {int(array[row])} at index {row}, but there are {columns} columns; pass -1 for a row without one"
+            f"positives is {int(array[row])} at index {row}, but there are {columns} columns; pass -1 for a row "
+            f"without one"
         )
     if isinstance(array, np.ndarray):
         return np.require(array, np.int64, ["C", "A"])
-    return library_of(array).ascontiguousarray(array, np.int64)  # type: ignore[no-any-return]
+    return library_of(array).ascontiguousarray(array, np.int64)
 
 
 def _two_codes(values: Any, argument: str, rows: int, columns: int, extra: int = 0) -> tuple[_Ints, _Ints, _Ints]:
@@ -355,7 +360,7 @@ def same_codes(left: _Array, right: _Array, argument: str) -> _Codes:
 def _ranks(ids: Any) -> _Ints:
     """Return how many ids on the device are smaller than each: equal ones of equal ids, and nothing waits for it."""
     numbers = ids.view(np.uint8) if ids.dtype == np.bool_ else ids
-    return np.searchsorted(np.sort(numbers), numbers).astype(np.int64)
+    return np.searchsorted(np.sort(numbers), numbers).astype(np.int64)  # type: ignore[no-any-return]
 
 
 def _with_ids(roles: Roles, ids: Any, extra: int) -> Roles:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from fastpair._cuda._source import launch
-from fastpair._cuda.list_losses import NARROW, formula
+from fastpair._cuda.list_losses import NARROW, formula, narrowed
 from fastpair._cuda.lists import column, threads
 
 __all__ = ["aligned_pairs"]
@@ -24,14 +24,15 @@ def aligned_pairs(
     import cupy
 
     rows, width = neg.shape
-    narrow = pos.dtype.name in NARROW and neg.dtype.name in NARROW
-    dtype = np.float32 if narrow else np.float64
+    both_narrow = pos.dtype.name in NARROW and neg.dtype.name in NARROW
+    dtype = np.float32 if both_narrow else np.float64
     name, options = formula(surrogate, temperature, margin, 1.0)
+    kind = "float" if both_narrow else "double"
     lanes = min(32, 1 << max(width - 1, 0).bit_length())
     sums = cupy.empty(rows)
     on_pos, on_neg = (cupy.empty(rows, dtype), cupy.empty((rows, width), dtype)) if gradient else (None, None)
     launch(
-        *("aligned.cu", f"aligned_terms<{'float' if narrow else 'double'},{name}>", *threads(rows, lanes)),
+        *("aligned.cu", f"aligned_terms<{kind},{narrowed(name, both_narrow)}>", *threads(rows, lanes)),
         *(*column(pos), *column(neg), rows, width, np.int32(lanes), *options, sums, on_pos, on_neg),
     )
     return sums, on_pos, on_neg

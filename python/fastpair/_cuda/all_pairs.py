@@ -149,7 +149,7 @@ def _with_infinities(part: Part, uppers: Rows, lowers: Rows, want: Want) -> Sums
 
 
 def _split(rows: Rows) -> tuple[Rows, Any, Rows]:
-    """Return the finite rows of a side, which these are, and two rows that weigh as much as those at both infinities."""
+    """Return the finite rows of a side, which these are, and two rows that weigh as much as those at infinities."""
     import cupy
 
     finite, ones = np.isfinite(rows.scores), 1.0 if rows.weights is None else rows.weights

@@ -30,7 +30,7 @@ NOWHERE, DIAGONAL, BY_COLUMN, BY_LABEL, BY_BOOLS, BY_BITS = range(6)
 
 def role_arguments(roles: dict[str, Any], shape: tuple[int, int]) -> tuple[Any, ...]:
     """Return the options of roles as the arguments of a kernel that takes ROLE_PARAMETERS."""
-    rows, columns = shape
+    rows = shape[0]
     told, positives_x, positives_y = NOWHERE, None, None
     positives = roles.get("positives")
     labels = _codes(roles, "labels", shape)
@@ -93,7 +93,9 @@ def packed_rows(out: Any, rows: int, columns: int) -> Any:
     return out
 
 
-def pack_roles(shape: tuple[int, int], roles: dict[str, Any], rows: tuple[int, int], positives: Any, negatives: Any) -> None:
+def pack_roles(
+    shape: tuple[int, int], roles: dict[str, Any], rows: tuple[int, int], positives: Any, negatives: Any
+) -> None:
     """Write the packed bits of the positives and of the negatives of some rows."""
     begin, end = rows
     if not 0 <= begin <= end <= shape[0]:
@@ -103,7 +105,9 @@ def pack_roles(shape: tuple[int, int], roles: dict[str, Any], rows: tuple[int, i
     warps = -(-(end - begin) // 4) * -(-shape[1] // 1024)
     numbers = (shape[1], begin, end)
     blocks = _blocks(32 * warps)
-    _source.launch("bits.cu", "pack_roles", blocks, THREADS, *role_arguments(roles, shape), *numbers, positives, negatives)
+    _source.launch(
+        "bits.cu", "pack_roles", blocks, THREADS, *role_arguments(roles, shape), *numbers, positives, negatives
+    )
 
 
 def pack_bools(bools: Any) -> Any:
@@ -112,7 +116,9 @@ def pack_bools(bools: Any) -> Any:
 
     rows, columns = bools.shape
     bits = cupy.empty((rows, -(-columns // 8)), np.uint8)
-    _source.launch("bits.cu", "pack_bools", _blocks(bits.size), THREADS, cupy.ascontiguousarray(bools), rows, columns, bits)
+    _source.launch(
+        "bits.cu", "pack_bools", _blocks(bits.size), THREADS, cupy.ascontiguousarray(bools), rows, columns, bits
+    )
     return bits
 
 
@@ -124,7 +130,9 @@ def unpack_bools(bits: Any, columns: int, out: Any = None) -> Any:
     if out is None:
         out = cupy.empty((*bits.shape[:-1], columns), np.bool_)
     sixteens = -(-out.size // 16) + 1 if out.size else 0
-    _source.launch("bits.cu", "unpack_bools", _blocks(sixteens), THREADS, cupy.ascontiguousarray(bits), rows, columns, out)
+    _source.launch(
+        "bits.cu", "unpack_bools", _blocks(sixteens), THREADS, cupy.ascontiguousarray(bits), rows, columns, out
+    )
     return out
 
 

@@ -14,7 +14,7 @@ from fastpair._cuda.direct import Part
 from fastpair._cuda.lists import column, list_of_items, order_lists, reduce_lists, scan_lists, threads, units
 from fastpair._cuda.long_lists import add_long_lists, long_lists, stretches
 
-__all__ = ["cross_entropy", "formula", "lambda_loss", "pair_loss", "plackett_luce"]
+__all__ = ["NARROW", "cross_entropy", "formula", "lambda_loss", "narrowed", "pair_loss", "plackett_luce"]
 
 LANES = 8
 """Lanes of an item in losses of pairs."""
@@ -41,10 +41,9 @@ def formula(surrogate: str, temperature: float, margin: float, slope: float) -> 
     return FORMULAS[surrogate], (float(margin * temperature), 1.0 / temperature, float(slope), float(kink))
 
 
-def narrow(name: str, scores: Any) -> str:
-    """Return the formula for the scores: with terms in float32 if these have at most 32 bits, and it takes time."""
-    slow = name in ("Logistic", "Sigmoid", "Exponential")
-    return f"Narrow{name}" if slow and scores.dtype.name in NARROW else name
+def narrowed(name: str, are_narrow: bool) -> str:
+    """Return the formula whose terms are in float32, where scores have at most 32 bits and it takes time otherwise."""
+    return f"Narrow{name}" if are_narrow and name in ("Logistic", "Sigmoid", "Exponential") else name
 
 
 class Sorted(NamedTuple):
@@ -117,7 +116,7 @@ def pair_loss(
     name, options = formula(surrogate, temperature, margin, slope)
     columns, slopes = cupy.empty((3, items)), cupy.empty(items) if gradient else None
     launch(
-        *("list_losses.cu", f"pair_terms<{narrow(name, scores)}>", *threads(items, LANES)),
+        *("list_losses.cu", f"pair_terms<{narrowed(name, scores.dtype.name in NARROW)}>", *threads(items, LANES)),
         *(own.scores, own.relevance, own.extra, own.places, lists, broken, borders, items, *options, columns, slopes),
     )
     sums = reduce_lists(columns, offsets)
@@ -156,8 +155,9 @@ def lambda_loss(
     by_distance = cupy.empty(distances)
     launch("list_losses.cu", "distance_weights", *threads(distances), distances, by_distance)
     columns, slopes = cupy.empty((2, items)), cupy.empty(items) if gradient else None
+    kind = narrowed("Logistic", scores.dtype.name in NARROW)
     launch(
-        *("list_losses.cu", f"lambda_terms<{narrow('Logistic', scores)}>", *threads(items, LANES)),
+        *("list_losses.cu", f"lambda_terms<{kind}>", *threads(items, LANES)),
         *(own.scores, own.relevance, own.extra, discounts, ideal, by_distance, distances, own.places, own.lists),
         *(own.broken, offsets, items, number, sigma, 1 / (1 / sigma), mu, columns, slopes),
     )

@@ -1,10 +1,10 @@
 """Mining pairs on the device: which negatives, or positives, of each row are hard enough to learn from.
 
-All tiles of approximate scores are swept twice, or once where nothing is measured first: what each row is measured by, then
-which pairs are inside. Both score exactly, in float64, what the tiles do not decide, so nothing depends on tiles. A matrix
-that is one tile is made once.
+All tiles of approximate scores are swept twice, or once where nothing is measured first: what each row is measured by,
+then which pairs are inside. Both score exactly, in float64, what the tiles do not decide, so nothing depends on tiles.
+A matrix that is one tile is made once.
 
-Cost: O(n m d) on tensor cores for each sweep, and O(d) for each pair that is scored. Memory: a tile, and blocks of rows.
+Cost: O(n m d) on tensor cores for each sweep, O(d) for each pair that is scored. Memory: a tile and blocks of rows.
 """
 
 import re
@@ -103,7 +103,17 @@ class _Sweeps:
             yield _Tile(
                 tiles.kind,
                 (
-                    *(*self.roles, tile.sums, *tile.sums.shape, x.values, y.values, x.facts, y.facts, x.traits, y.traits),
+                    *(
+                        *self.roles,
+                        tile.sums,
+                        *tile.sums.shape,
+                        x.values,
+                        y.values,
+                        x.facts,
+                        y.facts,
+                        x.traits,
+                        y.traits,
+                    ),
                     *(tiles.width, tiles.code, tiles.factor),
                     *(self.begin + tile.rows.start, tile.columns.start, self.columns, self.begin),
                 ),
@@ -220,7 +230,7 @@ def mine_multi_similarity(
     max_memory: int | None,
     held: int,
 ) -> None:
-    """Write the packed bits of positives and negatives of some rows that are hard beside the hardest of the other kind."""
+    """Write the packed bits of the pairs of some rows that are hard beside the hardest pair of the other kind."""
     sweeps = _Sweeps(x, y, metric, roles, rows, progress, _memory(max_memory, held))
     for out in (positives, negatives):
         bits.packed_rows(out, sweeps.rows, sweeps.columns)

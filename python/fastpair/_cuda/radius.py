@@ -1,7 +1,7 @@
 """Radius search: the twin of `fastpair._core.radius`. See ``radius.cu`` for how, and `rows.Tiles` for the filter.
 
-The number of hits is not known before: they go to a list with room for many, and if it was too short, the search is done
-once more with the room that it takes. The order of their arrival is not defined, so they are sorted at the end.
+The number of hits is not known before: they go to a list with room for many, and if it was too short, the search is
+done once more with the room that it takes. The order of their arrival is not defined, so they are sorted at the end.
 """
 
 from collections.abc import Callable

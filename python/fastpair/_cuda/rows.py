@@ -1,11 +1,12 @@
 """Tiles of approximate values of all pairs, for everything that filters them: `Tiles`.
 
 A tile holds sums over the elements of some rows of x and of y: products by the tensor cores, or negated distances. Rows
-are prepared for that, a panel of y and a block of x at a time: rounded to what the tensor cores multiply, with what each
-brings to the values, to the bounds on their errors (``bound.cuh``) and to exact scores (``score.cuh``). What is not
-finite is noticed on the way; `Tiles.check`, which waits for the device, raises the error.
+are prepared for that, a panel of y and a block of x at a time: rounded to what the tensor cores multiply, with what
+each brings to the values, to the bounds on their errors (``bound.cuh``) and to exact scores (``score.cuh``). For a few
+rows of x a tile holds values of exact scores, since reading y takes longest. What is not finite is noticed on the way;
+`Tiles.check`, which waits for the device, raises the error.
 
-Cost O(n m d) on tensor cores, O(n m d) of float32 for Manhattan distances. Memory: a tile that stays in the cache, a
+Cost O(n m d) on tensor cores, of float32 for Manhattan distances, of float64 for a few rows. Memory: a tile that stays in the cache, a
 block of rows of x, and a panel of rows of y, within `max_memory`.
 """
 
@@ -62,8 +63,8 @@ class Tile(NamedTuple):
 class Tiles:
     """All tiles of the rows of x and of y, equally wide.
 
-    A consumer takes `row` bytes for each row of a tile beside the tile itself, and may have its kernels write to so many
-    `notes`, integers that begin with 0; `check` returns them.
+    A consumer takes `row` bytes for each row of a tile beside the tile itself, and may have its kernels write to so
+    many `notes`, integers that begin with 0; `check` returns them.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Tiles:
         self._are_few = len(x) <= FEW and not self._bits
         self.factor = np.float32(-1.0 if self._are_few else _factor(metric, self.width))
         multiplies = metric in PRODUCTS and not self._are_few
-        self._filter = FILTERS.get(self.dtype.name, self.dtype) if multiplies else None
+        self._filter: np.dtype[Any] | None = FILTERS.get(self.dtype.name, self.dtype) if multiplies else None
         self._padded = -(-self.width // 8) * 8 if self._copies(second=True) else self.width
         flags = cupy.asarray(np.array([-1, -1] + [0] * notes))
         self._flags, self._bad, self.notes = flags, flags[:2], flags[2:]
@@ -151,8 +152,8 @@ class Tiles:
         for argument, row in zip(("x", "y"), flags, strict=False):
             if row >= 0:
                 given = self._given[argument]
-                own, second = given[row : row + 1], argument == "y"
-                facts = self._prepare(self._room(1, second), own, second, row, None).facts
+                room = self._room(1, argument == "y")
+                facts = self._prepare(room, given[row : row + 1], False, row, None).facts
                 raise score.row_error(given, argument, row, facts[0])
         return flags[2:]
 

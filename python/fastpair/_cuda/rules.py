@@ -1,4 +1,4 @@
-"""Which pairs count, as ``admit.cuh`` reads it: the rules of a search become one small array of pointers and numbers."""
+"""Which pairs count, as ``admit.cuh`` reads it: the rules of a search become a small array of pointers and numbers."""
 
 from typing import Any, NamedTuple
 

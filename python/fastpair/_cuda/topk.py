@@ -1,4 +1,4 @@
-"""Exact top-k: the twin of `fastpair._core.topk`. See ``topk.cu`` for how, and `rows.Tiles` for what it filters with."""
+"""Exact top-k: the twin of `fastpair._core.topk`. See ``topk.cu`` for how, and `rows.Tiles` for the filter."""
 
 from collections.abc import Callable
 from typing import Any

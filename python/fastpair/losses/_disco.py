@@ -264,8 +264,9 @@ def drpo(
     sizes = sizes.astype(np.float64)
     heat = check_number(length_temperature, "length_temperature", above=0)
     if max_length is None:
-        longest: Any = sizes.max() if sizes.size else 1.0
-        longest = np.where(longest > 0, longest, 1.0)  # where all lengths are 0 they are equal
+        longest: Any = 1.0
+        if sizes.size:
+            longest = np.where(sizes.max() > 0, sizes.max(), 1.0)  # where all lengths are 0 they are equal
     else:
         longest = check_number(max_length, "max_length", above=0)
     how: dict[str, Any] = {"weights": weights, "on_empty": on_empty, "reduction": reduction}

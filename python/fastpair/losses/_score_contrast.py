@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, on_gpu_too, scalar
 from fastpair._embeddings import check_flag, numbers
 from fastpair._validate import check_number, in_dtype_of
 from fastpair.losses._aligned import sigmoid, softplus
@@ -32,6 +32,7 @@ class AdversarialContrastGrads(NamedTuple):
     temperature: np.float64
 
 
+@on_gpu_too
 def dual_contrastive(real: ArrayLike, fake: ArrayLike, *, return_grad: bool = False) -> Any:
     r"""Compute the contrast of real scores with fake ones, and of fake ones with real ones.
 
@@ -87,7 +88,7 @@ def dual_contrastive(real: ArrayLike, fake: ArrayLike, *, return_grad: bool = Fa
     wanted = check_flag(return_grad, "return_grad")
     r, f = above.astype(np.float64), below.astype(np.float64)
     if not len(r) or not len(f):
-        value, by_real, by_fake = 0.0, np.zeros(len(r)), np.zeros(len(f))
+        value, by_real, by_fake = np.zeros_like(r, shape=()), np.zeros_like(r), np.zeros_like(f)
     else:
         shares_fake, total_fake = _softmax(f)
         shares_real, total_real = _softmax(-r)
@@ -98,10 +99,11 @@ def dual_contrastive(real: ArrayLike, fake: ArrayLike, *, return_grad: bool = Fa
         by_real = -pull - shares_real * push.sum()
         by_fake = shares_fake * pull.sum() + push
     if not wanted:
-        return np.float64(value)
-    return np.float64(value), DualContrastiveGrads(in_dtype_of(by_real, above), in_dtype_of(by_fake, below))
+        return scalar(value)
+    return scalar(value), DualContrastiveGrads(in_dtype_of(by_real, above), in_dtype_of(by_fake, below))
 
 
+@on_gpu_too
 def adversarial_contrast(
     matched: ArrayLike,
     farthest: ArrayLike,
@@ -174,37 +176,38 @@ def adversarial_contrast(
         raise ValueError(
             f"matched has shape {near.shape} and farthest {far.shape}; pass (n,) or (n, h), the same rows in both"
         )
+    u, v = near.astype(np.float64).ravel(), far.astype(np.float64).ravel()
     if not near.size or not far.size:
-        value, by_near, by_far, by_temperature = 0.0, np.zeros(near.shape), np.zeros(far.shape), 0.0
+        value = by_temperature = np.zeros_like(u, shape=())
+        by_near, by_far = np.zeros_like(u).reshape(near.shape), np.zeros_like(v).reshape(far.shape)
     else:
-        u, v = near.astype(np.float64).ravel(), far.astype(np.float64).ravel()
-        top = max(u.max(), v.max())
+        top = np.maximum(u.max(), v.max())
         with np.errstate(over="ignore"):
             logits_u, logits_v = (u - top) / divisor, (v - top) / divisor
         shares_u, total_u = _softmax(logits_u)
         shares_v, total_v = _softmax(logits_v)
-        ahead = np.asarray(total_v - total_u)
-        value = -float(softplus(ahead))
-        slope = float(sigmoid(ahead)) / divisor
+        ahead = total_v - total_u
+        value = -softplus(ahead)
+        slope = sigmoid(ahead) / divisor
         by_near, by_far = slope * shares_u.reshape(near.shape), -slope * shares_v.reshape(far.shape)
         # Their sum is 0: logits relative to the largest one will do; those of no share may be infinite.
         terms = [
             np.where(s > 0, s * np.maximum(z, -1e300), 0.0).sum()
             for s, z in ((shares_u, logits_u), (shares_v, logits_v))
         ]
-        by_temperature = -slope * float(terms[0] - terms[1])
-    value -= weight * cost
+        by_temperature = -slope * (terms[0] - terms[1])
+    value = value - weight * cost
     if not wanted:
-        return np.float64(value)
-    return np.float64(value), AdversarialContrastGrads(
-        in_dtype_of(by_near, near), in_dtype_of(by_far, far), np.float64(by_temperature)
+        return scalar(value)
+    return scalar(value), AdversarialContrastGrads(
+        in_dtype_of(by_near, near), in_dtype_of(by_far, far), scalar(by_temperature)
     )
 
 
-def _softmax(logits: _Floats) -> tuple[_Floats, np.float64]:
+def _softmax(logits: _Floats) -> tuple[_Floats, Any]:
     """Return the shares of some logits, and the logarithm of the sum of their exponentials."""
     largest = logits.max()
     with np.errstate(over="ignore"):
         shares = np.exp(logits - largest)
     total = shares.sum()
-    return shares / total, np.float64(largest + np.log(total))
+    return shares / total, largest + np.log(total)

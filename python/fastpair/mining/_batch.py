@@ -102,7 +102,7 @@ class Batch:
                 held=held,
             )
         watcher.end_part()
-        return found
+        return found  # type: ignore[no-any-return]
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def triplets_of(positives: CompressedRows, negatives: CompressedRows, columns: i
         own[:, 0] = owners
         own[:, 1] = positives.indices[positives.indptr[owners] + nth]
         own[:, 2] = negatives.indices[negatives.indptr[owners] + which]
-    return triplets
+    return triplets  # type: ignore[no-any-return]
 
 
 def _blocks(shape: tuple[int, int], sets: int, resources: Resources) -> Iterator[tuple[int, int]]:
@@ -161,7 +161,7 @@ def _compressed(
 
 def on_host(array: Any) -> _Array:
     """Return an array of indices or flags in host memory, for which the host waits."""
-    return array if isinstance(array, np.ndarray) else array.get()  # type: ignore[no-any-return]
+    return array if isinstance(array, np.ndarray) else array.get()
 
 
 def owners_of(indptr: _Ints, count: int) -> _Ints:

@@ -227,7 +227,7 @@ class _Lists:
             held = self._room.nbytes
             self.batch.keep(self.band, (begin, end), kept, self.watcher, held=held, offsets=offsets)
             self._held = begin
-        return kept
+        return kept  # type: ignore[no-any-return]
 
     def _counts(self) -> _Ints:
         """Count the triplets of each positive pair."""

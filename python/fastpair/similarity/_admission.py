@@ -199,7 +199,7 @@ def per_row(values: ArrayLike, rows: int, argument: str) -> _Floats:
         raise ValueError(
             f"{argument} has shape {array.shape}; pass one number, or one for each of the {rows} rows of x"
         )
-    numbers = library_of(array).ascontiguousarray(np.broadcast_to(array, (rows,)), np.float64)
+    numbers: _Floats = library_of(array).ascontiguousarray(np.broadcast_to(array, (rows,)), np.float64)
     if np.isnan(numbers).any():
         raise ValueError(f"{argument} is nan for row {int(np.isnan(numbers).argmax())}; pass numbers or infinities")
     if one:
@@ -240,7 +240,8 @@ def _packed(mask: _Array, begin: int, end: int) -> _Array:
         cells = np.unpackbits(bits, axis=-1) if host else kernels_of(bits).unpack_bools(bits, every)
         cells = cells[..., begin % 8 :][..., : end - begin]
         bits = np.packbits(cells, axis=-1) if host else cells
-    return library_of(bits).ascontiguousarray(bits)
+    packed: _Array = library_of(bits).ascontiguousarray(bits)
+    return packed
 
 
 def _parse_exclude(exclude: Exclude, rows: int, columns: int | None, single: bool) -> tuple[_Ints, _Ints]:

@@ -287,7 +287,7 @@ class Corpus:
         limit, resources = check_threshold(threshold, len(rows)), parse_resources(num_threads, max_memory)
         order = are_largest_best(self._metric, largest)
         rules = parse_admission(len(rows), self._rows, single=single, **known_rules(admission))
-        counts = library_for(rows).zeros(len(rows), np.int64)
+        counts: _Ints = library_for(rows).zeros(len(rows), np.int64)
         with Progress(progress, len(rows) * (self._rows or 0)) as watcher:
             for begin, chunk, packed in self._chunks(rows):
                 rules.check_columns(begin + len(chunk), so_far=True)

@@ -24,8 +24,8 @@ __all__ = [
     "empty_topk",
     "find_hits",
     "improve",
-    "library_for",
     "join_columns",
+    "library_for",
     "reduced",
     "sort_hits",
 ]
@@ -187,7 +187,7 @@ def reduced(
     resources: Resources,
 ) -> _Floats:
     """Return the mean or the log-sum-exp of the scores of each row."""
-    result = library_of(x).empty(len(x))
+    result: _Floats = library_of(x).empty(len(x))
     for first, last in _row_blocks(len(x), len(y), admission, resources):
         report = progress.part((last - first) * len(y))
         rules = admission.rows(first, last).rules(0, len(y))
@@ -211,7 +211,7 @@ def bin_counts(
     resources: Resources,
 ) -> _Ints:
     """Count the scores of all pairs in equal bins."""
-    counts = library_of(x).zeros(bins, np.int64)
+    counts: _Ints = library_of(x).zeros(bins, np.int64)
     for first, last in _row_blocks(len(x), len(y), admission, resources):
         report = progress.part((last - first) * len(y))
         rules = admission.rows(first, last).rules(0, len(y))
@@ -244,7 +244,7 @@ def _for_each_hit(values: _Ints, indptr: _Ints, hits: int) -> _Ints:
     if isinstance(indptr, np.ndarray):
         return np.repeat(values, np.diff(indptr))
     # CuPy repeats all as often.
-    return values[np.searchsorted(indptr, library_of(indptr).arange(hits), side="right") - 1]  # type: ignore[no-any-return]
+    return values[np.searchsorted(indptr, library_of(indptr).arange(hits), side="right") - 1]
 
 
 def sort_hits(hits: Hits, largest: bool) -> Hits:

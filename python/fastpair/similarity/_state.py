@@ -155,7 +155,8 @@ class TopkState:
     def _go_to(self, library: Any) -> None:
         """Hold the state where the rows are that are entered first: in arrays of numpy or cupy."""
         if self._is_new and not isinstance(self._scores, library.ndarray):
-            self._scores, self._indices = empty_topk(*self._scores.shape, self._largest, library)
+            n, k = self._scores.shape
+            self._scores, self._indices = empty_topk(n, k, self._largest, library)
         elif not isinstance(self._scores, library.ndarray):
             places = ("host", "GPU") if library is np else ("GPU", "host")
             raise TypeError(

@@ -4,11 +4,11 @@
 #include "lists.cuh"
 #include "surrogate.cuh"
 
-//: aligned_terms<float,Logistic>, aligned_terms<double,Logistic>, aligned_terms<float,Sigmoid>
-//: aligned_terms<double,Sigmoid>, aligned_terms<float,Exponential>, aligned_terms<double,Exponential>
-//: aligned_terms<float,Hinge>, aligned_terms<double,Hinge>, aligned_terms<float,SquaredHinge>
-//: aligned_terms<double,SquaredHinge>, aligned_terms<float,Square>, aligned_terms<double,Square>
-//: aligned_terms<float,Barrier>, aligned_terms<double,Barrier>
+//: aligned_terms<float,NarrowLogistic>, aligned_terms<float,NarrowSigmoid>, aligned_terms<float,NarrowExponential>
+//: aligned_terms<float,Hinge>, aligned_terms<float,SquaredHinge>, aligned_terms<float,Square>
+//: aligned_terms<float,Barrier>, aligned_terms<double,Logistic>, aligned_terms<double,Sigmoid>
+//: aligned_terms<double,Exponential>, aligned_terms<double,Hinge>, aligned_terms<double,SquaredHinge>
+//: aligned_terms<double,Square>, aligned_terms<double,Barrier>
 
 template <class Slope, class Formula>
 __global__ void aligned_terms(const void* pos, int pos_kind, const void* neg, int neg_kind, i64 rows, i64 width,

@@ -78,7 +78,8 @@ __device__ __forceinline__ double sums_of_tile(const T* const (&x)[SIDE], const 
 
 template <class T>
 __device__ __forceinline__ double scores_of_tile(Metric metric, const T* const (&x)[SIDE], const T* const (&y)[SIDE],
-                                                 i64 width, const Facts (&x_facts)[SIDE], const Facts (&y_facts)[SIDE]) {
+                                                 i64 width, const Facts (&x_facts)[SIDE],
+                                                 const Facts (&y_facts)[SIDE]) {
     double sum;
     if (metric == MANHATTAN) {
         sum = sums_of_tile<AbsoluteDifference>(x, y, width, x_facts, y_facts, false);
@@ -96,8 +97,9 @@ __device__ __forceinline__ double scores_of_tile(Metric metric, const T* const (
     return score_of_sum(metric, sum, left, right);
 }
 template <>
-__device__ __forceinline__ double scores_of_tile(Metric metric, const u32* const (&x)[SIDE], const u32* const (&y)[SIDE],
-                                                 i64 words, const Facts (&)[SIDE], const Facts (&)[SIDE]) {
+__device__ __forceinline__ double scores_of_tile(Metric metric, const u32* const (&x)[SIDE],
+                                                 const u32* const (&y)[SIDE], i64 words, const Facts (&)[SIDE],
+                                                 const Facts (&)[SIDE]) {
     u64 differing[SIDE * SIDE] = {}, either[SIDE * SIDE] = {};
     for (i64 k = lane_of_pair(); k < words; k += LANES_OF_PAIR) {
 #pragma unroll

@@ -1,12 +1,13 @@
 // Reductions of the scores of all pairs, a tile at a time.
 //
-// * count_scores, bin_scores: exact counts. The tile tells between which numbers a score is; where a threshold or the edge of
-//   a bin is between them, sixteen lanes evaluate it.
+// * count_scores, bin_scores: exact counts. The tile tells between which numbers a score is; where a threshold or the
+//   edge of a bin is between them, sixteen lanes evaluate it.
 // * add_scores, finish_sums: means and log-sum-exps of the scores in a tile, in float64. Lane l of a row adds columns
 //   l, l + 256, ... one after the other, and the lanes are added in a tree: how the columns are cut into tiles makes no
 //   difference.
 //
-// Cost: one read of the tile; memory: a count for each row, a histogram for each block, 4 KiB of sums for each row of a tile.
+// Cost: one read of the tile; memory: a count for each row, a histogram for each block, 4 KiB of sums for each row of a
+// tile.
 #include "collect.cuh"
 
 //: count_scores<Half>, count_scores<Bfloat16>, count_scores<float>, count_scores<double>, count_scores<signed char>
@@ -30,10 +31,11 @@ __device__ __forceinline__ void score_open_pairs(const Pairs<T>& pairs, bool ope
     }
 }
 
-// Adds to the count of each row of the tile how many admitted scores reach its threshold. Block (i, part) takes a part of the
-// columns of row i.
+// Adds to the count of each row of the tile how many admitted scores reach its threshold. Block (i, part) takes a part
+// of the columns of row i.
 template <class T>
-__global__ void count_scores(const float* sums, i64 columns, PAIR_PARAMETERS(T), const double* thresholds, u64* counts) {
+__global__ void count_scores(const float* sums, i64 columns, PAIR_PARAMETERS(T), const double* thresholds,
+                             u64* counts) {
     const i64 i = blockIdx.x, step = i64(gridDim.y) * blockDim.x;
     const Pairs<T> pairs = PAIRS(T, i);
     const double key = pairs.key(thresholds[pairs.row]);
@@ -70,13 +72,13 @@ struct Bins {
     }
 };
 
-// Adds the admitted scores of a tile to the counts of their bins; with labels of both sides, those of pairs of one label to
-// the second half. With `upper`, x is y, and each pair of two rows counts once. A block takes every gridDim.x-th row and, of
-// its columns, a part; it counts in shared memory where there is room (`copies` of the bins, so that fewer lanes meet), else
-// at once.
+// Adds the admitted scores of a tile to the counts of their bins; with labels of both sides, those of pairs of one label
+// to the second half. With `upper`, x is y, and each pair of two rows counts once. A block takes every gridDim.x-th row
+// and, of its columns, a part; it counts in shared memory where there is room (`copies` of the bins, so that fewer lanes
+// meet), else at once.
 template <class T>
-__global__ void bin_scores(const float* sums, i64 rows, i64 columns, PAIR_PARAMETERS(T), double low, double high, i64 bins,
-                           const i64* x_labels, const i64* y_labels, bool upper, int copies, u64* counts) {
+__global__ void bin_scores(const float* sums, i64 rows, i64 columns, PAIR_PARAMETERS(T), double low, double high,
+                           i64 bins, const i64* x_labels, const i64* y_labels, bool upper, int copies, u64* counts) {
     DYNAMIC_SHARED(room);
     u32* const own = reinterpret_cast<u32*>(room);
     const i64 cells = x_labels ? 2 * bins : bins;
@@ -117,8 +119,8 @@ __global__ void bin_scores(const float* sums, i64 rows, i64 columns, PAIR_PARAME
     }
 }
 
-// What a lane has seen of a row: with the largest exponent taken out, the sum of the exponentials of scores times a scale; or
-// the sum of scores and how many there are.
+// What a lane has seen of a row: the sum of the exponentials of scores times a scale, with the largest exponent taken out;
+// or the sum of scores and how many there are.
 struct Sums {
     double sum, other;
 };
@@ -162,7 +164,8 @@ __global__ void finish_sums(const Sums* states, bool exponentials, double* out) 
         if (exponentials) {
             const double largest = fmax(own.other, next.other);
             // Where nothing counts, the sum is 0 whatever it is multiplied by.
-            if (largest > -infinity()) own.sum = own.sum * exp(own.other - largest) + next.sum * exp(next.other - largest);
+            if (largest > -infinity())
+                own.sum = own.sum * exp(own.other - largest) + next.sum * exp(next.other - largest);
             own.other = largest;
         } else {
             own.sum += next.sum;
