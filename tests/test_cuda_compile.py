@@ -5,7 +5,10 @@ A file names its kernels, with template arguments, in lines that begin with ``//
 
 import ctypes
 import importlib.util
+import itertools
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -44,14 +47,26 @@ def compiled(library, text, expressions, options):
     return size.value
 
 
+@pytest.fixture(scope="module")
+def binaries():
+    """Compile everything, as many files at a time as there are processors."""
+    library = nvrtc()
+
+    def binary(name, architecture):
+        text = _source.source(name)
+        options = (*_source.OPTIONS, f"--gpu-architecture={architecture}")
+        return compiled(library, text, _source.expressions(text), options)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {case: pool.submit(binary, *case) for case in itertools.product(FILES, ARCHITECTURES)}
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("name", FILES)
-def test_all_kernels_compile(name, architecture):
-    library = nvrtc()
-    text = _source.source(name)
-    expressions = _source.expressions(text)
-    assert expressions, f"{name} names no kernels; list them in lines that begin with //: "
-    assert compiled(library, text, expressions, (*_source.OPTIONS, f"--gpu-architecture={architecture}")) > 0
+def test_all_kernels_compile(binaries, name, architecture):
+    assert _source.expressions(_source.source(name)), f"{name} names no kernels; list them in lines like //: one, two"
+    assert binaries[name, architecture].result() > 0
 
 
 @pytest.mark.parametrize("name", FILES)

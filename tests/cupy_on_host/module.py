@@ -67,15 +67,16 @@ class RawModule:
         unlisted = set(self.names) - set(expressions(code))
         if unlisted:
             raise KeyError(f"{unlisted} is not in the lines of the source that begin with //: ")
+        self.all_names = expressions(code)  # one library for all kernels of a source: compilers are slow to start
 
     def compile(self, log_stream=None):
-        _built(self.code, self.names, self.options)
+        _built(self.code, self.all_names, self.options)
 
     def get_function(self, name):
         if name not in self.names:
             raise KeyError(f"{name} is not among the name expressions {self.names}")
-        library = _built(self.code, self.names, self.options)
-        return RawKernel(getattr(library, f"launch_{self.names.index(name)}"), name)
+        library = _built(self.code, self.all_names, self.options)
+        return RawKernel(getattr(library, f"launch_{self.all_names.index(name)}"), name)
 
 
 class RawKernel:

@@ -11,6 +11,8 @@ from fastpair._cuda._source import launch
 
 __all__ = [
     "KINDS",
+    "SCAN_CHUNK",
+    "SCAN_THREADS",
     "SUM_THREADS",
     "Part",
     "Rows",
@@ -26,6 +28,8 @@ __all__ = [
 KINDS = ("logistic", "sigmoid", "exponential", "hinge", "squared_hinge", "square", "barrier")
 """Surrogates, in the order of the kernels."""
 MEET_THREADS, SUM_THREADS = 128, 256
+SCAN_THREADS, SCAN_CHUNK = 128, 1024
+"""The constants of the kernels."""
 CHUNK = 512
 """Rows of the other side that one block sums up, or a multiple of it."""
 PARTIAL_SUMS = 1 << 18

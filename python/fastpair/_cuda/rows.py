@@ -6,8 +6,8 @@ each brings to the values, to the bounds on their errors (``bound.cuh``) and to 
 rows of x a tile holds values of exact scores, since reading y takes longest. What is not finite is noticed on the way;
 `Tiles.check`, which waits for the device, raises the error.
 
-Cost O(n m d) on tensor cores, of float32 for Manhattan distances, of float64 for a few rows. Memory: a tile that stays in the cache, a
-block of rows of x, and a panel of rows of y, within `max_memory`.
+Cost O(n m d) on tensor cores, of float32 for Manhattan distances, of float64 for a few rows. Memory: a
+tile that stays in the cache, a block of rows of x, and a panel of rows of y, within `max_memory`.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +29,11 @@ FEW = 4
 SAMPLE = 256
 """Rows of y that the point is the mean of by which both are moved."""
 
-FILTERS = {"int8": np.dtype(np.float16), "float32": np.dtype(np.float32), "float64": np.dtype(np.float32)}
+FILTERS: dict[str, np.dtype[Any]] = {
+    "int8": np.dtype(np.float16),
+    "float32": np.dtype(np.float32),
+    "float64": np.dtype(np.float32),
+}
 """What rows are multiplied as; those of 16 bits as they are."""
 THREADS = 128
 ROWS_OF_A_BLOCK = THREADS // 16

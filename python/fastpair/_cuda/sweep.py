@@ -9,11 +9,10 @@ O((n + m) log) time; 40 bytes for each row of a table.
 from typing import Any, NamedTuple
 
 from fastpair._cuda._source import launch
-from fastpair._cuda.direct import SUM_THREADS, Part, Rows, Sums, Want, blocks_of
+from fastpair._cuda.direct import SCAN_CHUNK, SCAN_THREADS, SUM_THREADS, Part, Rows, Sums, Want, blocks_of
 
 __all__ = ["hinge_sums"]
 
-SCAN_THREADS, SCAN_CHUNK = 128, 1024
 SIZE_OF_STATE = 4
 
 

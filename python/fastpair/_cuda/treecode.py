@@ -12,7 +12,7 @@ The bound on the error is that of the kernels for processors, with its proof in 
 boxes of few rows have nodes too.
 
 O(n log n) time for the sort, then O(n P + b P^2) for b boxes with rows; memory: 8 bytes a row (24 with weights), and
-about 48 P bytes for each box.
+about 48 P + 256 bytes for each box.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from fastpair._cuda._source import launch
-from fastpair._cuda.direct import SUM_THREADS, Part, Rows, Sums, Want, blocks_of
+from fastpair._cuda.direct import SCAN_CHUNK, SCAN_THREADS, SUM_THREADS, Part, Rows, Sums, Want, blocks_of
 
 __all__ = ["Boxes", "Side", "interpolated_sums", "sorted_rows"]
 
@@ -31,7 +31,6 @@ ORDERS = (6, 8, 12, 16, 18)
 FAR = 6.0
 """Boxes this far apart, in temperatures, are far."""
 PIECE = 2048
-SCAN_THREADS, SCAN_CHUNK = 128, 1024
 KEPT, SIZE_OF_STATE = 8, 10
 """Numbers of a state of boxes that are kept for each, and that are carried along."""
 ALL_BOXES, ROWS_OF_A_BOX = 1024, 64

@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import array_of
+from fastpair._array import array_of, library_of
 from fastpair._embeddings import is_sparse
-from fastpair.mining._formats import Coordinates
+from fastpair.mining._formats import Coordinates, owners_of
 from fastpair.similarity._admission import parse_admission
 
 __all__ = ["Lists", "Positives", "parse_lists", "parse_positives", "renamed", "union"]
@@ -34,7 +34,7 @@ class Positives:
     @cached_property
     def owners(self) -> _Ints:
         """The row of each positive."""
-        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+        return owners_of(self.starts, len(self.columns))
 
     @cached_property
     def lists(self) -> Lists:
@@ -78,13 +78,15 @@ def union(first: tuple[_Ints, _Ints], second: Lists | None, columns: int) -> Lis
     elif (np.diff(keys) > 0).all():
         return first
     keys = np.unique(keys)
-    starts = np.searchsorted(keys, np.arange(len(first[0])) * max(columns, 1)).astype(np.int64)
+    starts = np.searchsorted(keys, library_of(keys).arange(len(first[0])) * max(columns, 1)).astype(np.int64)
     return starts, keys % max(columns, 1)
 
 
 def _keys(starts: _Ints, columns: _Ints, width: int) -> _Ints:
     """Numbers of pairs that ascend row by row."""
-    return np.repeat(np.arange(len(starts) - 1) * max(width, 1), np.diff(starts)) + columns
+    if isinstance(starts, np.ndarray):
+        return np.repeat(np.arange(len(starts) - 1) * max(width, 1), np.diff(starts)) + columns
+    return owners_of(starts, len(columns)) * max(width, 1) + columns
 
 
 def _one_form(lists: Any, argument: str, rows: int, columns: int) -> Any:
@@ -93,7 +95,7 @@ def _one_form(lists: Any, argument: str, rows: int, columns: int) -> Any:
         owners, flat = array_of(lists.rows, argument), array_of(lists.columns, argument)
         if len(owners) and (owners.min() < 0 or owners.max() >= rows or (np.diff(owners) < 0).any()):
             raise ValueError(f"{argument} has coordinates whose rows are not ascending from 0 to {rows - 1}; sort them")
-        starts = np.searchsorted(owners, np.arange(rows + 1))
+        starts = np.searchsorted(owners, library_of(owners).arange(rows + 1))
         return starts, flat
     if isinstance(lists, tuple) and len(lists) == 2:
         return lists
@@ -110,9 +112,7 @@ def _one_form(lists: Any, argument: str, rows: int, columns: int) -> Any:
                 f"{argument} has shape {array.shape} and dtype bool; pass a mask of shape ({rows}, {columns}), or "
                 f"integers, the column of each row"
             )
-        starts = np.zeros(rows + 1, np.int64)
-        np.cumsum(np.count_nonzero(array, axis=1), out=starts[1:])
-        return starts, np.nonzero(array)[1]
+        return _starts(array), np.nonzero(array)[1]
     if array.ndim == 1 and array.dtype != object:
         if len(array) != rows:
             raise ValueError(
@@ -123,9 +123,14 @@ def _one_form(lists: Any, argument: str, rows: int, columns: int) -> Any:
     if array.ndim != 2 or array.dtype.kind not in "iu" or len(array) != rows:
         return array
     given = array != -1
-    starts = np.zeros(rows + 1, np.int64)
-    np.cumsum(np.count_nonzero(given, axis=1), out=starts[1:])
-    return starts, array[given]
+    return _starts(given), array[given]
+
+
+def _starts(mask: Any) -> _Ints:
+    """Return where the columns of each row of a mask begin."""
+    starts: _Ints = library_of(mask).zeros(len(mask) + 1, np.int64)
+    starts[1:] = np.cumsum(np.count_nonzero(mask, axis=1))
+    return starts
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, library_of
 from fastpair._embeddings import check_count, numbers
 from fastpair._validate import check_choice, check_number
 from fastpair.mining._streams import Streams
@@ -53,10 +53,11 @@ class Margins:
                 rules.append((closeness - np.abs(closeness) * self.relative, RELATIVE))
         if not rules:
             return None
-        nearest, rule = np.full(len(closeness), np.inf), np.zeros(len(closeness), np.int64)
+        nearest = np.full_like(closeness, np.inf)
+        rule = np.zeros_like(closeness, np.int64)
         for limit, which in rules:
             stricter = limit < nearest  # never of a row without a positive, whose margins are NaN
-            nearest[stricter], rule[stricter] = limit[stricter], which
+            nearest, rule = np.where(stricter, limit, nearest), np.where(stricter, which, rule)
         return nearest, rule
 
 
@@ -74,15 +75,16 @@ def parse_margins(
     high = None if max_score is None else per_row(max_score, rows, "max_score")
     if rows and low is not None and high is not None and (low > high).all():
         raise ValueError(
-            f"min_score={low.min():g} is above max_score={high.max():g} for each row; no score is between them"
+            f"min_score={float(low.min()):g} is above max_score={float(high.max()):g} for each row; no score is "
+            f"between them"
         )
     least, most = (-1.0, 1.0) if metric == "cosine" else (-np.inf, np.inf)
     if metric is not None and not largest:
         least = 0.0
     if rows and low is not None and low.min() > most:
-        raise ValueError(f"min_score={low.min():g} is above all scores: those of {metric!r} are at most {most:g}")
+        raise ValueError(f"min_score={float(low.min()):g} is above all scores: those of {metric!r} are at most {most:g}")
     if rows and high is not None and high.max() < least:
-        raise ValueError(f"max_score={high.max():g} is below all scores: those of {metric!r} are at least {least:g}")
+        raise ValueError(f"max_score={float(high.max()):g} is below all scores: those of {metric!r} are at least {least:g}")
     near, far = (high, low) if largest else (low, high)
     return Margins(
         near=near if largest or near is None else -near,
@@ -195,7 +197,7 @@ class Teacher:
     def scores(self, rows: _Ints, columns: _Ints) -> _Floats:
         """Return the scores of pairs."""
         if not len(rows):
-            return np.zeros(0)
+            return library_of(rows).zeros(0)  # type: ignore[no-any-return]
         if self._call is not None:
             values = numbers(self._call(rows, columns), "the result of teacher", "dot")
             if values.shape != rows.shape:
@@ -205,7 +207,7 @@ class Teacher:
         else:
             assert self._matrix is not None
             values = self._matrix[rows, columns]
-        scores = np.asarray(values, np.float64)
+        scores = values.astype(np.float64, copy=False)
         if np.isnan(scores).any():
             place = int(np.isnan(scores).argmax())
             raise ValueError(

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastpair._array import library_of
 from fastpair._random import Seed, generator
 
 __all__ = ["Streams", "distinct_ranks", "heaviest", "shuffled_ranks"]
@@ -45,7 +46,7 @@ class Streams:
 
     def __init__(self, seed: Seed) -> None:
         keys = generator(seed).integers(0, 1 << 64, 2, np.uint64)
-        self._first, self._second = keys[:1], keys[1:]
+        self._first, self._second = keys
 
     def uniform(self, rows: _Array, places: _Array) -> _Floats:
         """Return draws from the open interval (0, 1), for rows and places that are broadcast against each other."""
@@ -61,7 +62,7 @@ class Streams:
     def below(self, rows: _Array, places: _Array, sizes: _Array) -> _Ints:
         """Return draws of integers from 0 to below `sizes`; 0 where that is 0."""
         drawn = (self.uniform(rows, places) * sizes).astype(np.int64)
-        return np.asarray(np.maximum(np.minimum(drawn, np.asarray(sizes) - 1), 0))
+        return np.maximum(np.minimum(drawn, sizes - 1), 0)
 
 
 def heaviest(streams: Streams, rows: _Ints, log_weights: _Floats, k: int, place: int = 0) -> tuple[_Ints, _Ints]:
@@ -71,10 +72,11 @@ def heaviest(streams: Streams, rows: _Ints, log_weights: _Floats, k: int, place:
     are the columns, padded with -1, and how many there are. The noise is that from `place` of each stream on.
     """
     count, columns = log_weights.shape
-    keys = np.log(-np.log(streams.uniform(rows[:, np.newaxis], place + np.arange(columns))))
+    library = library_of(rows)
+    keys = np.log(-np.log(streams.uniform(rows[:, np.newaxis], place + library.arange(columns))))
     keys -= log_weights
     taken = min(k, columns)
-    chosen = np.full((count, k), -1, np.int64)
+    chosen = library.full((count, k), -1, np.int64)
     if taken and count:
         best = _smallest(keys, taken)
         chosen[:, :taken] = np.where(np.take_along_axis(keys, best, 1) < np.inf, best, -1)
@@ -86,17 +88,18 @@ def distinct_ranks(streams: Streams, rows: _Ints, sizes: _Ints, k: int) -> _Ints
 
     Few are drawn by Floyd's algorithm, k draws for k ranks whatever is drawn, and many by random keys of all of them.
     """
-    result = np.full((len(rows), k), -1, np.int64)
-    few = np.asarray(k * k <= RATIO * sizes) & (sizes > k)
+    library = library_of(rows)
+    result = library.full((len(rows), k), -1, np.int64)
+    few = (k * k <= RATIO * sizes) & (sizes > k)
     picked, others = np.flatnonzero(few), np.flatnonzero(~few)
     if len(picked) and k:
         result[picked] = _floyd(streams, rows[picked], sizes[picked], k)
-    widest = int(sizes[others].max(initial=0))
+    widest = int(sizes[others].max()) if len(others) else 0
     step = max(1, MOST_KEYS // max(1, widest))
     for begin in range(0, len(others) if widest and k else 0, step):
         part = others[begin : begin + step]
-        keys = streams.uniform(rows[part][:, np.newaxis], np.arange(widest))
-        keys[np.arange(widest) >= sizes[part][:, np.newaxis]] = np.inf
+        keys = streams.uniform(rows[part][:, np.newaxis], library.arange(widest))
+        keys[library.arange(widest) >= sizes[part][:, np.newaxis]] = np.inf
         taken = min(k, widest)
         best = _smallest(keys, taken)
         result[part, :taken] = np.where(np.take_along_axis(keys, best, 1) < np.inf, best, -1)
@@ -106,7 +109,9 @@ def distinct_ranks(streams: Streams, rows: _Ints, sizes: _Ints, k: int) -> _Ints
 def _smallest(keys: _Floats, taken: int) -> _Ints:
     """Return the columns of the smallest keys of each row, smallest first, equal ones by index."""
     if taken == 1:
-        return np.asarray(keys.argmin(axis=1)[:, np.newaxis])
+        return keys.argmin(axis=1)[:, np.newaxis]
+    if not isinstance(keys, np.ndarray):
+        return np.argsort(keys, axis=1, kind="stable")[:, :taken]
     if taken < keys.shape[1]:
         best = np.argpartition(keys, taken - 1, axis=1)[:, :taken]
         best.sort(axis=1)
@@ -117,14 +122,16 @@ def _smallest(keys: _Floats, taken: int) -> _Ints:
 
 
 def _floyd(streams: Streams, rows: _Ints, sizes: _Ints, k: int) -> _Ints:
-    last = sizes[:, np.newaxis] - k + np.arange(k)
-    chosen = streams.below(rows[:, np.newaxis], np.arange(k), last + 1)
+    places = library_of(rows).arange(k)
+    last = sizes[:, np.newaxis] - k + places
+    chosen = streams.below(rows[:, np.newaxis], places, last + 1)
     for step in range(1, k):
         seen = (chosen[:, :step] == chosen[:, step, np.newaxis]).any(axis=1)
-        chosen[seen, step] = last[seen, step]
+        chosen[:, step] = np.where(seen, last[:, step], chosen[:, step])
     return np.take_along_axis(chosen, shuffled_ranks(streams, rows, k), 1)
 
 
 def shuffled_ranks(streams: Streams, rows: _Ints, k: int) -> _Ints:
     """Return a random order of 0 to k - 1 for each row."""
-    return np.argsort(streams.uniform(rows[:, np.newaxis], ORDERING + np.arange(k)), axis=1, kind="stable")
+    places = ORDERING + library_of(rows).arange(k)
+    return np.argsort(streams.uniform(rows[:, np.newaxis], places), axis=1, kind="stable")
