@@ -272,3 +272,15 @@ def test_rust_uses_flow_down():
 def test_the_core_crate_knows_nothing_of_python():
     for path in (RUST / "fastpair-core").rglob("*.rs"):
         assert not re.search(r"\b(pyo3|numpy)::", rust_code(path)), path
+
+
+def test_the_guide_lists_what_runs_on_a_gpu():
+    text = (Path(__file__).parents[1] / "docs" / "gpu.md").read_text(encoding="utf-8")
+    section = text.partition("## What runs on the GPU")[2].partition("## Memory")[0]
+    listed = set(re.findall(r"`([a-z_0-9]+)`", section))
+    spaces = (fastpair.metrics, fastpair.similarity, fastpair.losses, fastpair.mining, fastpair.embeddings)
+    public = {name: getattr(space, name) for space in spaces for name in space.__all__}
+    on_gpu = {name for name, item in public.items() if getattr(item, "runs_on_gpu", False)}
+    assert on_gpu
+    assert on_gpu <= listed
+    assert not {name for name in listed & public.keys() if inspect.isfunction(public[name])} - on_gpu

@@ -15,7 +15,8 @@ The map:
 
 Arrays go in (numpy, or anything that becomes a numpy array without leaving the host), numpy values come out. The work
 is done by kernels in Rust (`fastpair._core`), which choose the best instructions of the processor when the package is
-imported; ``FASTPAIR_ISA`` and ``FASTPAIR_NUM_THREADS`` override the choice.
+imported; ``FASTPAIR_ISA`` and ``FASTPAIR_NUM_THREADS`` override the choice. CuPy arrays, and tensors of PyTorch in GPU
+memory, stay there: most functions have kernels in CUDA as well (`fastpair._cuda`), and return arrays of that library.
 """
 
 from fastpair import embeddings, errors, losses, metrics, mining, similarity

@@ -44,6 +44,7 @@ HOMES = {
     "reduce_lists": "lists",
     "rowwise": "dense",
     "scale_lists": "lists",
+    "score_of_lists": "mine",
     "set_bits": "bits",
     "soft_rank": "soft_ranks",
     "soft_rank_vjp": "soft_ranks",

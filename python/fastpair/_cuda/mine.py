@@ -16,7 +16,7 @@ import numpy as np
 from fastpair._cuda import bits, rows
 from fastpair._cuda._source import launch
 
-__all__ = ["mine_band", "mine_multi_similarity"]
+__all__ = ["mine_band", "mine_multi_similarity", "score_of_lists"]
 
 THREADS = 128
 PAIRS_OF_A_WARP = 256
@@ -247,3 +247,14 @@ def mine_multi_similarity(
         tile.bits(around_positives, NEGATIVE, negatives)
         tile.bits(around_negatives, POSITIVE, positives)
     sweeps.check()
+
+
+def score_of_lists(starts: Any, scores: Any, reduction: str) -> Any:
+    """Return the "min", "max" or "mean" of each list of scores, which begins at its start; NaN of an empty one."""
+    import cupy
+
+    lists = len(starts) - 1
+    out = cupy.empty(lists)
+    code = np.int32(("min", "max", "mean").index(reduction))
+    launch("mine_lists.cu", "score_of_lists", -(-lists // THREADS), THREADS, starts, lists, scores, code, out)
+    return out

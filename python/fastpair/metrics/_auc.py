@@ -87,7 +87,7 @@ def auc(
     Raises
     ------
     TypeError
-        If a dtype cannot be used, or an array is not in host memory.
+        If a dtype cannot be used, or arrays are not in one memory (of the host, or of one GPU).
     ValueError
         If shapes do not match, labels hold more than two values or two of which none is known to be positive, a score
         (see `nan_policy`), a label or a weight is NaN, a weight is negative, or presorted scores are not sorted.

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastpair._array import library_of
 from fastpair._validate import Resources
 from fastpair.similarity._sparse import Rows, RowsOrArray
 
@@ -16,6 +17,8 @@ _Words: TypeAlias = npt.NDArray[np.uint64]
 
 MOST_BYTES = 4 << 20
 """Bytes of rows that are looked at together; mixing takes a few times as much."""
+MOST_ON_DEVICE = 64 << 20
+"""The same in the memory of a device."""
 COPIES = 6
 """How many times as much."""
 
@@ -27,21 +30,22 @@ def first_equal_rows(y: RowsOrArray, resources: Resources) -> _Ints:
     """
     matrix = y.matrix if isinstance(y, Rows) else y
     count = int(matrix.shape[0])
-    hashes, step = np.empty(count, np.uint64), _step(matrix, resources)
+    library = np if isinstance(y, Rows) else library_of(y)
+    hashes, step = library.empty(count, np.uint64), _step(matrix, resources)
     for begin in range(0, count, step):
         hashes[begin : begin + step] = _hashes(matrix[begin : begin + step])
-    first = np.arange(count)
+    first: _Ints = library.arange(count)
     order = np.argsort(hashes, kind="stable")  # of equal hashes, the first row comes first
     hashes = hashes[order]
-    fresh = np.ones(count, np.bool_)
+    fresh = library.ones(count, np.bool_)
     fresh[1:] = hashes[1:] != hashes[:-1]
     del hashes
     # Where the run of equal hashes begins; only rows behind that are compared.
-    heads = np.maximum.accumulate(np.where(fresh, np.arange(count), 0))[~fresh]
+    heads = _run_begins(fresh)[~fresh]
     others = order[~fresh]
     leaders = order[heads]
     while len(others):
-        same = np.empty(len(others), np.bool_)
+        same = library.empty(len(others), np.bool_)
         for begin in range(0, len(others), max(1, step // 2)):
             part = slice(begin, begin + max(1, step // 2))
             same[part] = _equal(matrix, leaders[part], others[part])
@@ -49,11 +53,18 @@ def first_equal_rows(y: RowsOrArray, resources: Resources) -> _Ints:
         # Rows of one hash that differ, which chance brings about: the first of the rest leads the next round.
         others, leaders = others[~same], leaders[~same]
         if len(others):
-            changes = np.ones(len(others), np.bool_)
+            changes = library.ones(len(others), np.bool_)
             changes[1:] = leaders[1:] != leaders[:-1]
-            places = np.maximum.accumulate(np.where(changes, np.arange(len(others)), 0))
+            places = _run_begins(changes)
             leaders, others = others[places][~changes], others[~changes]
     return first
+
+
+def _run_begins(begins: npt.NDArray[np.bool_]) -> _Ints:
+    """Return for each place where its run begins, given which places begin one."""
+    if isinstance(begins, np.ndarray):
+        return np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0))
+    return np.flatnonzero(begins)[np.cumsum(begins) - 1]
 
 
 def _step(matrix: Any, resources: Resources) -> int:
@@ -62,7 +73,8 @@ def _step(matrix: Any, resources: Resources) -> int:
         widest = int(np.diff(matrix.indptr).max(initial=1))
         return resources.pieces(max(1, MOST_BYTES // (16 * widest)), 16 * widest * COPIES)
     size = max(1, matrix.shape[1]) * max(matrix.dtype.itemsize, 4)
-    return resources.pieces(max(1, MOST_BYTES // size), size * COPIES)
+    most = MOST_BYTES if isinstance(matrix, np.ndarray) else MOST_ON_DEVICE
+    return resources.pieces(max(1, most // size), size * COPIES)
 
 
 def _hashes(rows: Any) -> _Words:
@@ -74,23 +86,25 @@ def _hashes(rows: Any) -> _Words:
         np.cumsum(cells, out=sums[1:])
         return np.asarray(sums[rows.indptr[1:]] - sums[rows.indptr[:-1]])
     words = _words(rows)
-    return np.asarray(_mixed(words, np.arange(words.shape[1], dtype=np.uint64)).sum(axis=1, dtype=np.uint64))
+    places = library_of(words).arange(words.shape[1], dtype=np.uint64)
+    return _mixed(words, places).sum(axis=1, dtype=np.uint64)  # type: ignore[no-any-return]
 
 
 def _words(rows: _Array) -> _Words:
     """Return the bits of rows as words of 64 bits, equal where the values are."""
-    values = np.asarray(rows)
+    values = rows
     if values.dtype.kind not in "iub":
         # Minus zero plus zero is zero. Bits of 16-bit floats are those of float32.
         values = values.astype(np.float64 if values.dtype.itemsize == 8 else np.float32)
         values += 0.0
-    values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+    library = library_of(values)
+    values = library.ascontiguousarray(values, values.dtype.newbyteorder("="))
     width = values.shape[1] * values.dtype.itemsize
     if width % 8:
-        padded = np.zeros((len(values), -(-width // 8) * 8), np.uint8)
+        padded = library.zeros((len(values), -(-width // 8) * 8), np.uint8)
         padded[:, :width] = values.view(np.uint8)
         values = padded
-    return values.view(np.uint64)
+    return values.view(np.uint64)  # type: ignore[no-any-return]
 
 
 def _mixed(words: _Words, places: _Words) -> _Words:
@@ -107,4 +121,4 @@ def _equal(matrix: Any, left: _Ints, right: _Ints) -> npt.NDArray[np.bool_]:
     """Compare rows, value by value."""
     if hasattr(matrix, "indptr"):
         return np.asarray((matrix[left] != matrix[right]).sum(axis=1) == 0).ravel()
-    return np.asarray((np.asarray(matrix[left]) == np.asarray(matrix[right])).all(axis=1))
+    return (matrix[left] == matrix[right]).all(axis=1)  # type: ignore[no-any-return]

@@ -87,7 +87,7 @@ def hard_mask(
     Raises
     ------
     TypeError
-        If a dtype cannot be used, or an array is not in host memory.
+        If a dtype cannot be used, or arrays are not in one memory (of the host, or of one GPU).
     ValueError
         If shapes do not match, an embedding is NaN or infinite, the margin is negative, or an option is unknown.
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, library_of, on_gpu_too
 from fastpair._embeddings import Metric, check_metric
 from fastpair._progress import Progress, Report
 from fastpair._random import Seed
@@ -47,6 +47,7 @@ class HardNegatives(NamedTuple):
     """What was dropped by which rule."""
 
 
+@on_gpu_too
 def hard_negatives(
     queries: ArrayLike,
     corpus: ArrayLike,
@@ -256,7 +257,7 @@ def hard_negatives(
         admission = replace(admission, exclude=excluded)
         if duplicates == "drop":
             first = first_equal_rows(source.y, resources)
-            leading = first == np.arange(columns)
+            leading = first == library_of(first).arange(columns)
             if not leading.all():
                 copies = (given.starts, first[given.columns])
                 admission = replace(admission, exclude=union(copies, excluded, columns), mask=leading)

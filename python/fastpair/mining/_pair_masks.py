@@ -64,7 +64,7 @@ def pair_masks(
     Raises
     ------
     TypeError
-        If labels cannot be compared, or an array is not in host memory.
+        If labels cannot be compared, or arrays are not in one memory (of the host, or of one GPU).
     ValueError
         If shapes do not match, both labels and positives or neither are given, or the format is unknown.
 

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastpair._array import library_of
+from fastpair.mining._formats import owners_of
 from fastpair.mining._positives import Lists, Positives
 from fastpair.mining._search import Mined
 from fastpair.similarity._admission import Admission
@@ -88,33 +90,31 @@ def count_dropped(
     `excluded` are the positives and what the caller excludes, `admission.exclude` these and what is equal to positives;
     `first` has the first equal row of each. Row i counts `times[i]` times, or once.
     """
-    rows = len(excluded[0]) - 1
-    weights = np.ones(rows, np.int64) if times is None else times
+    starts, listed = excluded
+    weights: _Ints = np.ones_like(starts[1:]) if times is None else times
     lengths, longer = np.diff(positives.lists[0]), np.diff(excluded[0])
-    counts = {"positives": int(weights @ lengths), "exclude": int(weights @ (longer - lengths))}
+    counts = {"positives": int((weights * lengths).sum()), "exclude": int((weights * (longer - lengths)).sum())}
     x_labels, y_labels = admission.x_labels, admission.y_labels
-    copies = None if first is None else first != np.arange(len(first))
+    copies = None if first is None else first != library_of(first).arange(len(first))
     counts["labels"] = counts["duplicates"] = 0
-    listed = np.repeat(np.arange(rows), longer)
+    owners = owners_of(starts, len(listed))
     if x_labels is not None and y_labels is not None:
-        alike = _of_label(x_labels, y_labels)
-        alike -= np.bincount(listed, x_labels[listed] == y_labels[excluded[1]], rows).astype(np.int64)
-        counts["labels"] = int(weights @ alike)
+        alike = _of_label(x_labels, y_labels) - _count(starts, x_labels[owners] == y_labels[listed])
+        counts["labels"] = int((weights * alike).sum())
     if copies is None or admission.exclude is None:
         return counts
     # Copies that no list names and no label drops.
-    dropped = np.full(rows, np.count_nonzero(copies)) - _count(listed, copies[excluded[1]], rows)
-    starts, columns = admission.exclude
-    owners = np.repeat(np.arange(rows), np.diff(starts))
-    others, own = np.ones(len(columns), np.bool_), np.ones(len(listed), np.bool_)
+    dropped = np.count_nonzero(copies) - _count(starts, copies[listed])
+    all_starts, columns = admission.exclude
+    others, own = np.ones_like(columns, np.bool_), np.ones_like(listed, np.bool_)
     if x_labels is not None and y_labels is not None:
         dropped -= _of_label(x_labels, y_labels[copies])
-        own = x_labels[listed] != y_labels[excluded[1]]
-        dropped += _count(listed, copies[excluded[1]] & ~own, rows)
-        others = x_labels[owners] != y_labels[columns]
+        own = x_labels[owners] != y_labels[listed]
+        dropped += _count(starts, copies[listed] & ~own)
+        others = x_labels[owners_of(all_starts, len(columns))] != y_labels[columns]
     # And the first rows that are equal to positives.
-    dropped += _count(owners, others & ~copies[columns], rows) - _count(listed, own & ~copies[excluded[1]], rows)
-    counts["duplicates"] = int(weights @ dropped)
+    dropped += _count(all_starts, others & ~copies[columns]) - _count(starts, own & ~copies[listed])
+    counts["duplicates"] = int((weights * dropped).sum())
     return counts
 
 
@@ -142,6 +142,8 @@ def _of_label(x_labels: _Ints, y_labels: _Ints) -> _Ints:
     return np.searchsorted(ascending, x_labels, "right") - np.searchsorted(ascending, x_labels, "left")
 
 
-def _count(owners: _Ints, which: npt.NDArray[np.bool_], rows: int) -> _Ints:
+def _count(starts: _Ints, which: npt.NDArray[np.bool_]) -> _Ints:
     """Return how many of the elements of each row are chosen."""
-    return np.bincount(owners[which], minlength=rows).astype(np.int64)
+    before: _Ints = np.zeros_like(starts, shape=len(which) + 1)
+    before[1:] = np.cumsum(which)
+    return np.diff(before[starts])

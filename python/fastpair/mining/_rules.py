@@ -82,9 +82,13 @@ def parse_margins(
     if metric is not None and not largest:
         least = 0.0
     if rows and low is not None and low.min() > most:
-        raise ValueError(f"min_score={float(low.min()):g} is above all scores: those of {metric!r} are at most {most:g}")
+        raise ValueError(
+            f"min_score={float(low.min()):g} is above all scores: those of {metric!r} are at most {most:g}"
+        )
     if rows and high is not None and high.max() < least:
-        raise ValueError(f"max_score={float(high.max()):g} is below all scores: those of {metric!r} are at least {least:g}")
+        raise ValueError(
+            f"max_score={float(high.max()):g} is below all scores: those of {metric!r} are at least {least:g}"
+        )
     near, far = (high, low) if largest else (low, high)
     return Margins(
         near=near if largest or near is None else -near,

@@ -10,8 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from fastpair._array import kernels_of, library_of
 from fastpair._progress import Progress
 from fastpair._validate import Resources
+from fastpair.mining._formats import owners_of
 from fastpair.mining._positives import Positives
 from fastpair.mining._rules import Margins, Plan, Teacher
 from fastpair.mining._sources import Places, Source, part_of
@@ -19,7 +21,7 @@ from fastpair.mining._streams import distinct_ranks, heaviest
 from fastpair.similarity._admission import Admission
 from fastpair.similarity._search import empty_topk
 
-__all__ = ["CorpusMiner", "Mined"]
+__all__ = ["CorpusMiner", "Mined", "order_by"]
 
 _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
@@ -28,6 +30,7 @@ _Bools: TypeAlias = npt.NDArray[np.bool_]
 
 ROW_BYTES = 128
 """Bytes of limits, positive scores and counts of a row."""
+OTHER = {"min": "max", "max": "min"}
 PLACE_BYTES, CHOICE_BYTES = 16, 64
 """Bytes of a candidate, and of all that is made of it where candidates are sampled or scored again."""
 
@@ -40,7 +43,7 @@ class Mined:
     scores: _Floats
     positive_scores: _Floats
     counts: _Ints
-    beyond: _Ints = field(default_factory=lambda: np.zeros(3, np.int64))
+    beyond: list[Any] = field(default_factory=lambda: [0, 0, 0])
     relaxed: int = 0
 
 
@@ -62,14 +65,20 @@ class CorpusMiner:
         return len(self.positives.columns) if self.plan.positive == "own" else self.source.shape[0]
 
     @property
+    def library(self) -> Any:
+        """What makes the arrays of results: numpy or cupy."""
+        return library_of(self.positives.starts)
+
+    @property
     def largest(self) -> bool:
         """Whether the largest scores are the closest."""
         return self.source.largest or self.teacher is not None
 
     def run(self, watcher: Progress) -> Mined:
         """Mine all rows."""
-        scores, indices = empty_topk(self.rows, self.plan.k, self.largest)
-        mined = Mined(indices, scores, np.empty(self.rows), np.zeros(self.rows, np.int64))
+        library = self.library
+        scores, indices = empty_topk(self.rows, self.plan.k, self.largest, library)
+        mined = Mined(indices, scores, library.empty(self.rows), library.zeros(self.rows, np.int64))
         places = 0 if self.plan.direct else self.plan.pool
         size = ROW_BYTES + places * PLACE_BYTES
         if self.plan.positive == "own":
@@ -97,7 +106,7 @@ class CorpusMiner:
         if self.plan.direct:
             scores, indices = mined.scores[part], mined.indices[part]
         else:
-            scores, indices = empty_topk(end - begin, self.plan.pool, self.source.largest)
+            scores, indices = empty_topk(end - begin, self.plan.pool, self.source.largest, self.library)
         if self.teacher is None:
             above = self._find(queries, near, far, scores, indices, watcher, held)
             valid = np.count_nonzero(indices >= 0, axis=1)
@@ -105,7 +114,7 @@ class CorpusMiner:
             self.source.search(queries, part_of(self.admission, queries), scores, indices, None, watcher, held)
             scores, indices, valid, above = self._scored_again(queries, scores, indices, near, far)
         if ceilings is not None:
-            mined.beyond += [int(above[ceilings[1] == rule].sum()) for rule in range(len(mined.beyond))]
+            mined.beyond = [own + (above * (ceilings[1] == rule)).sum() for rule, own in enumerate(mined.beyond)]
         if self.plan.direct:
             mined.counts[part] = valid
         else:
@@ -118,7 +127,7 @@ class CorpusMiner:
             return
         # Candidates that break a rule follow those that do not.
         short = np.flatnonzero(room[2] < self.plan.k)
-        breaking = (np.arange(indices.shape[1]) >= valid[short, np.newaxis]) & (indices[short] >= 0)
+        breaking = (self.library.arange(indices.shape[1]) >= valid[short][:, np.newaxis]) & (indices[short] >= 0)
         mined.relaxed += _fill(room, short, scores[short], indices[short], breaking)
 
     def _find(
@@ -132,9 +141,9 @@ class CorpusMiner:
         held: int,
     ) -> _Ints:
         """Search with the limits inside; return how many pairs of each row the nearer limit drops."""
-        sign, above = 1.0 if self.largest else -1.0, np.zeros(len(scores), np.int64)
+        sign, above = 1.0 if self.largest else -1.0, self.library.zeros(len(scores), np.int64)
         # Rows whose limits leave no room are searched for the sake of the counts, without the farther limit.
-        vain = near < far if near is not None and far is not None else np.zeros(len(scores), np.bool_)
+        vain = near < far if near is not None and far is not None else self.library.zeros(len(scores), np.bool_)
         lowest = None if far is None else sign * np.where(vain, -np.inf, far)
         highest = None if near is None else sign * near
         rules = replace(
@@ -144,7 +153,7 @@ class CorpusMiner:
         )
         self.source.search(queries, rules, scores, indices, None if near is None else above, watcher, held)
         indices[vain], scores[vain] = -1, -sign * np.inf
-        return above
+        return above  # type: ignore[no-any-return]
 
     def _relax(
         self,
@@ -164,14 +173,14 @@ class CorpusMiner:
             rows = queries.start + part if isinstance(queries, slice) else queries[part]
             # All that are admissible may be among the closest, and are passed over.
             most = int((valid[part] + self.plan.k - counts[part]).max())
-            scores, indices = empty_topk(len(part), most, self.largest)
+            scores, indices = empty_topk(len(part), most, self.largest, self.library)
             rules = part_of(self.admission, rows)
             self.source.search(rows, rules, scores, indices, None, Progress(None, 0), held + (end - begin) * size)
-            breaking = np.zeros(scores.shape, np.bool_)
+            breaking = self.library.zeros(scores.shape, np.bool_)
             if near is not None:
-                breaking |= sign * scores > near[part, np.newaxis]
+                breaking |= sign * scores > near[part][:, np.newaxis]
             if far is not None:
-                breaking |= sign * scores < far[part, np.newaxis]
+                breaking |= sign * scores < far[part][:, np.newaxis]
             filled += _fill(room, part, scores, indices, breaking & (indices >= 0))
         return filled
 
@@ -182,18 +191,24 @@ class CorpusMiner:
             return score(self.positives.owners[begin:end], self.positives.columns[begin:end])
         starts, columns = self.positives.lists
         starts = starts[begin : end + 1]
+        columns = columns[int(starts[0]) : int(starts[-1])]
+        starts = starts - starts[0]
+        owners = owners_of(starts, len(columns))
+        scores = score(owners + begin, columns)
+        if not isinstance(scores, np.ndarray):
+            # The least close one has the largest of distances.
+            which = self.plan.positive if self.largest or self.plan.positive == "mean" else OTHER[self.plan.positive]
+            return kernels_of(scores).score_of_lists(starts, scores, which)
         lengths = np.diff(starts)
-        owners = np.repeat(np.arange(begin, end), lengths)
-        scores = score(owners, columns[starts[0] : starts[-1]])
         result = np.full(end - begin, np.nan)
         some = lengths > 0
         if self.plan.positive == "mean":
             # One after the other, ascending.
-            result[some] = np.bincount(owners - begin, scores, end - begin)[some] / lengths[some]
+            result[some] = np.bincount(owners, scores, end - begin)[some] / lengths[some]
         elif some.any():
             # The least close one has the largest of distances.
             least = np.fmin if (self.plan.positive == "min") == self.largest else np.fmax
-            result[some] = least.reduceat(scores, (starts[:-1] - starts[0])[some])
+            result[some] = least.reduceat(scores, starts[:-1][some])
         return result
 
     def _scored_again(
@@ -204,14 +219,15 @@ class CorpusMiner:
         Last comes how many are closer than a row admits.
         """
         assert self.teacher is not None
-        numbers_of_rows = np.arange(queries.start, queries.stop) if isinstance(queries, slice) else queries
+        library = self.library
+        numbers_of_rows = library.arange(queries.start, queries.stop) if isinstance(queries, slice) else queries
         found = indices >= 0
-        owners = np.repeat(numbers_of_rows, np.count_nonzero(found, axis=1))
+        owners = numbers_of_rows[np.nonzero(found)[0]]
         scores[:] = -np.inf
         scores[found] = self.teacher.scores(owners, indices[found])
         beyond = found & (scores > near[:, np.newaxis]) if near is not None else np.zeros_like(found)
         dropped = beyond | (scores < far[:, np.newaxis]) if far is not None else beyond
-        order = np.lexsort((indices, -scores, np.where(found, dropped, 2)), axis=-1)
+        order = order_by(indices, -scores, np.where(found, dropped, 2))
         scores, indices = np.take_along_axis(scores, order, 1), np.take_along_axis(indices, order, 1)
         return scores, indices, np.count_nonzero(found & ~dropped, axis=1), np.count_nonzero(beyond, axis=1)
 
@@ -220,10 +236,10 @@ class CorpusMiner:
         low, high, k = self.plan.low, self.plan.high, self.plan.k
         sizes = np.clip(valid - low, 0, high - low if self.plan.streams else None)
         if self.plan.streams is None:
-            ranks = np.broadcast_to(np.arange(k), (end - begin, k))
+            ranks = np.broadcast_to(self.library.arange(k), (end - begin, k))
             ranks = np.where(ranks < sizes[:, np.newaxis], ranks, -1)
         else:
-            rows = np.arange(begin, end)
+            rows = self.library.arange(begin, end)
             if self.plan.sample == "random":
                 ranks = distinct_ranks(self.plan.streams, rows, sizes, k)
             else:
@@ -244,7 +260,7 @@ class CorpusMiner:
         with np.errstate(invalid="ignore"):
             weights = (closeness - closeness[:, :1]) / self.plan.temperature
         weights[np.isnan(weights)] = 0.0  # infinite like the closest
-        weights[np.arange(scores.shape[1]) >= sizes[:, np.newaxis]] = -np.inf
+        weights[self.library.arange(scores.shape[1]) >= sizes[:, np.newaxis]] = -np.inf
         return weights
 
 
@@ -253,9 +269,20 @@ def _fill(
 ) -> int:
     """Append the first of those that break a rule to rows that are short; return how many."""
     scores, indices, counts = room
-    places = np.cumsum(breaking, axis=1) - 1 + counts[rows, np.newaxis]
-    own, taken = np.nonzero(breaking & (places < scores.shape[1]))
+    places = np.cumsum(breaking, axis=1) - 1 + counts[rows][:, np.newaxis]
+    entered = breaking & (places < scores.shape[1])
+    own, taken = np.nonzero(entered)
     places = places[own, taken]
     scores[rows[own], places], indices[rows[own], places] = more_scores[own, taken], more_indices[own, taken]
-    np.add.at(counts, rows[own], 1)
+    counts[rows] += np.count_nonzero(entered, axis=1)
     return len(own)
+
+
+def order_by(*keys: _Array) -> _Ints:
+    """Return the order of each row by the last of the keys, equal ones by those before."""
+    if isinstance(keys[0], np.ndarray):
+        return np.lexsort(keys, axis=-1)
+    order = np.argsort(keys[0], axis=-1, kind="stable")
+    for key in keys[1:]:
+        order = np.take_along_axis(order, np.argsort(np.take_along_axis(key, order, -1), axis=-1, kind="stable"), -1)
+    return order

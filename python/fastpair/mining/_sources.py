@@ -9,11 +9,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair import _core
-from fastpair._array import ArrayLike
+from fastpair._array import ArrayLike, kernels_of, library_of
 from fastpair._embeddings import are_largest_best, numbers
 from fastpair._progress import Progress
 from fastpair._validate import Resources
+from fastpair.mining._formats import owners_of
 from fastpair.mining._positives import renamed
 from fastpair.similarity import _sparse
 from fastpair.similarity._admission import Admission
@@ -28,8 +28,10 @@ _Ints: TypeAlias = npt.NDArray[np.int64]
 Places: TypeAlias = slice | _Ints
 """Rows of the queries: a range where they follow each other, so that nothing is copied."""
 
-MOST_GATHERED = 4 << 20
-"""Bytes of rows that are gathered to score given pairs."""
+MOST_GATHERED, MOST_ON_DEVICE = 4 << 20, 256 << 20
+"""Bytes of rows that are gathered to score given pairs, in host memory and on a device."""
+BLOCK_ON_DEVICE = 64 << 20
+"""Bytes of scores of a matrix that a device sorts together."""
 
 
 class Embeddings:
@@ -72,9 +74,10 @@ class Embeddings:
 
     def pair_scores(self, rows: _Ints, columns: _Ints) -> _Floats:
         """Return the scores of pairs, the same bits as those that a search finds."""
-        scores = np.empty(len(rows))
+        scores: _Floats = library_of(rows).empty(len(rows))
         size = self.row_bytes() + (_bytes_of_row(self.y) if not isinstance(self.y, Rows) else self.row_bytes())
-        step = self.resources.pieces(max(1, MOST_GATHERED // size), size)
+        most = MOST_GATHERED if isinstance(rows, np.ndarray) else MOST_ON_DEVICE
+        step = self.resources.pieces(max(1, most // size), size)
         for begin in range(0, len(rows), step):
             left, right = rows[begin : begin + step], columns[begin : begin + step]
             x, y = _taken(self.x, left, "x"), _taken(self.y, right, "y")
@@ -82,7 +85,7 @@ class Embeddings:
                 scores[begin : begin + step] = (
                     _sparse.aligned(x, y, self.metric)
                     if isinstance(x, Rows)
-                    else _core.rowwise(x, y, self.metric, self.resources.num_threads)
+                    else kernels_of(x).rowwise(x, y, self.metric, self.resources.num_threads)
                 )
         return scores
 
@@ -135,8 +138,10 @@ class Matrix:
     ) -> None:
         """Enter the best admissible columns of these rows of the matrix into their places."""
         count, columns = len(scores), self.shape[1]
-        numbers_of_rows = np.arange(self.shape[0])[places]
-        step = self.resources.pieces(max(1, (4 << 20) // (40 * max(columns, 1))), 40 * max(columns, 1))
+        library = library_of(scores)
+        numbers_of_rows = library.arange(self.shape[0])[places]
+        most = 4 << 20 if library is np else BLOCK_ON_DEVICE
+        step = self.resources.pieces(max(1, most // (40 * max(columns, 1))), 40 * max(columns, 1))
         for begin in range(0, count, step):
             end = min(begin + step, count)
             block = self._block(numbers_of_rows[begin:end])
@@ -149,23 +154,26 @@ class Matrix:
                 allowed &= ~beyond
             if own.min_score is not None:
                 allowed &= block >= own.min_score[:, np.newaxis]
-            for row in range(end - begin):
-                found = np.flatnonzero(allowed[row])
-                best = found[_best(block[row][found], scores.shape[1])]
-                indices[begin + row, : len(best)], scores[begin + row, : len(best)] = best, block[row][best]
+            if library is np:
+                for row in range(end - begin):
+                    found = np.flatnonzero(allowed[row])
+                    best = found[_best(block[row][found], scores.shape[1])]
+                    indices[begin + row, : len(best)], scores[begin + row, : len(best)] = best, block[row][best]
+            else:
+                _sort(block, allowed, scores[begin:end], indices[begin:end])
             watcher.part((end - begin) * columns)
             watcher.end_part()
 
     def pair_scores(self, rows: _Ints, columns: _Ints) -> _Floats:
         """Return the scores of pairs."""
-        scores = np.asarray(self.scores[rows, columns], np.float64)
+        scores: _Floats = self.scores[rows, columns].astype(np.float64, copy=False)
         if np.isnan(scores).any():
             place = int(np.isnan(scores).argmax())
             raise self._nan(int(rows[place]), int(columns[place]))
         return scores
 
     def _block(self, rows: _Ints) -> _Floats:
-        block = np.asarray(self.scores[rows], np.float64)
+        block: _Floats = self.scores[rows].astype(np.float64, copy=False)
         if np.isnan(block).any():
             row, column = (int(place) for place in np.unravel_index(np.isnan(block).argmax(), block.shape))
             raise self._nan(int(rows[row]), column)
@@ -186,9 +194,13 @@ def part_of(admission: Admission, places: Places) -> Admission:
     if exclude is not None:
         starts, columns = exclude
         lengths = np.diff(starts)[places]
-        own = np.zeros(len(places) + 1, np.int64)
-        np.cumsum(lengths, out=own[1:])
-        exclude = own, columns[np.repeat(starts[places] - own[:-1], lengths) + np.arange(own[-1])]
+        own: _Ints = np.zeros_like(starts, shape=len(places) + 1)
+        own[1:] = np.cumsum(lengths)
+        if isinstance(own, np.ndarray):
+            exclude = own, columns[np.repeat(starts[places] - own[:-1], lengths) + np.arange(own[-1])]
+        else:
+            entries = library_of(own).arange(int(own[-1]))
+            exclude = own, columns[(starts[places] - own[:-1])[owners_of(own, len(entries))] + entries]
     return replace(
         admission,
         exclude=exclude,
@@ -220,7 +232,16 @@ def _taken(rows: RowsOrArray, places: Places, argument: str) -> RowsOrArray:
     if isinstance(rows, Rows):
         whole = isinstance(places, slice) and places.indices(len(rows)) == (0, len(rows), 1)
         return rows if whole else Rows(rows.matrix[places], argument)
-    return np.asarray(rows[places])
+    return rows[places]
+
+
+def _sort(block: _Floats, allowed: npt.NDArray[np.bool_], scores: _Floats, indices: _Ints) -> None:
+    """Enter the largest allowed scores of each row, equal ones by index; what is not a number is sorted last."""
+    width = min(block.shape[1], scores.shape[1])
+    order = np.argsort(np.where(allowed, -block, np.nan), axis=1, kind="stable")[:, :width]
+    found = np.take_along_axis(allowed, order, 1)
+    indices[:, :width] = np.where(found, order, -1)
+    scores[:, :width] = np.where(found, np.take_along_axis(block, order, 1), -np.inf)
 
 
 def _best(keys: _Floats, k: int) -> npt.NDArray[np.intp]:

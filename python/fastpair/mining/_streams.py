@@ -62,7 +62,7 @@ class Streams:
     def below(self, rows: _Array, places: _Array, sizes: _Array) -> _Ints:
         """Return draws of integers from 0 to below `sizes`; 0 where that is 0."""
         drawn = (self.uniform(rows, places) * sizes).astype(np.int64)
-        return np.maximum(np.minimum(drawn, sizes - 1), 0)
+        return np.maximum(np.minimum(drawn, sizes - 1), 0)  # type: ignore[no-any-return]
 
 
 def heaviest(streams: Streams, rows: _Ints, log_weights: _Floats, k: int, place: int = 0) -> tuple[_Ints, _Ints]:
@@ -103,13 +103,13 @@ def distinct_ranks(streams: Streams, rows: _Ints, sizes: _Ints, k: int) -> _Ints
         taken = min(k, widest)
         best = _smallest(keys, taken)
         result[part, :taken] = np.where(np.take_along_axis(keys, best, 1) < np.inf, best, -1)
-    return result
+    return result  # type: ignore[no-any-return]
 
 
 def _smallest(keys: _Floats, taken: int) -> _Ints:
     """Return the columns of the smallest keys of each row, smallest first, equal ones by index."""
     if taken == 1:
-        return keys.argmin(axis=1)[:, np.newaxis]
+        return keys.argmin(axis=1)[:, np.newaxis]  # type: ignore[no-any-return]
     if not isinstance(keys, np.ndarray):
         return np.argsort(keys, axis=1, kind="stable")[:, :taken]
     if taken < keys.shape[1]:

@@ -7,17 +7,19 @@ from typing import Any, NamedTuple, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, array_of
+from fastpair._array import ArrayLike, array_of, library_of, library_of_call, on_gpu_too
 from fastpair._embeddings import Metric, check_count, check_flag, check_metric
 from fastpair._progress import Progress, Report
 from fastpair._random import Seed
 from fastpair._roles import same_codes
 from fastpair._validate import Resources, parse_resources
+from fastpair.mining._formats import owners_of
 from fastpair.mining._positives import Lists, Positives, parse_positives, renamed, union
 from fastpair.mining._rules import Range, Teacher, TeacherLike, parse_margins, parse_plan
-from fastpair.mining._search import CorpusMiner, Mined
+from fastpair.mining._search import CorpusMiner, Mined, order_by
 from fastpair.mining._sources import Embeddings, Matrix, Source
 from fastpair.similarity._admission import Admission, Exclude, parse_admission
+from fastpair.similarity._search import empty_topk
 
 __all__ = ["TopkNegatives", "topk_negatives"]
 
@@ -36,6 +38,7 @@ class TopkNegatives(NamedTuple):
     counts: _Ints
 
 
+@on_gpu_too
 def topk_negatives(
     x: ArrayLike | None = None,
     y: ArrayLike | None = None,
@@ -230,16 +233,17 @@ def _parse_source(
 def _parse_positives(positives: Exclude, rows: int, columns: int, within: bool, with_ids: bool) -> Positives:
     if positives is not None:
         return parse_positives(positives, rows, columns, NAMES)
+    library = library_of_call()
     if within:
         if with_ids:
-            return Positives(np.zeros(rows + 1, np.int64), np.zeros(0, np.int64), columns)
+            return Positives(library.zeros(rows + 1, np.int64), library.zeros(0, np.int64), columns)
         raise ValueError("positives is None, which is the diagonal, but without y that is each row itself; pass it")
     if rows > columns:
         raise ValueError(
             f"there are {rows} rows but {columns} columns, too few for a positive on the diagonal of each row; pass "
             f"positives="
         )
-    return Positives(np.arange(rows + 1), np.arange(rows), columns)
+    return Positives(library.arange(rows + 1), library.arange(rows), columns)
 
 
 def _parse_rules(
@@ -267,7 +271,7 @@ def _parse_rules(
     if within:
         return replace(admission, x_labels=codes, y_labels=codes)
     if (np.diff(positives.starts) <= 1).all():
-        own = np.full(rows, -1, np.int64)
+        own = library_of(codes).full(rows, -1, np.int64)
         own[positives.owners] = codes[positives.columns]
         return replace(admission, x_labels=own, y_labels=codes)
     return replace(admission, exclude=union(_columns_of(codes, positives), positives.lists, columns))
@@ -276,12 +280,12 @@ def _parse_rules(
 def _columns_of(codes: _Ints, positives: Positives) -> Lists:
     """Return the columns that have the id of a positive of each row."""
     order = np.argsort(codes, kind="stable")
-    ends = np.cumsum(np.bincount(codes))
-    lengths = np.diff(ends, prepend=0)[codes[positives.columns]]
-    begins = ends[codes[positives.columns]] - lengths
-    places = np.repeat(begins - (np.cumsum(lengths) - lengths), lengths) + np.arange(lengths.sum())
-    totals = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(lengths, out=totals[1:])
+    ascending, wanted = codes[order], codes[positives.columns]
+    begins = np.searchsorted(ascending, wanted)
+    totals: _Ints = library_of(codes).zeros(len(wanted) + 1, np.int64)
+    totals[1:] = np.cumsum(np.searchsorted(ascending, wanted, side="right") - begins)
+    total = int(totals[-1])
+    places = (begins - totals[:-1])[owners_of(totals, total)] + library_of(codes).arange(total)
     return totals[positives.starts], order[places]
 
 
@@ -290,30 +294,29 @@ def _with_relevant(miner: CorpusMiner, mined: Mined) -> TopkNegatives:
     starts, columns = miner.positives.lists
     rows, k = mined.indices.shape
     lengths = np.diff(starts)
-    width = k + int(lengths.max(initial=0))
+    width = k + (int(lengths.max()) if rows else 0)
     sign = 1.0 if miner.largest else -1.0
-    indices = np.full((rows, width), -1, np.int64)
-    scores = np.full((rows, width), -sign * np.inf)
+    scores, indices = empty_topk(rows, width, miner.largest, miner.library)
     step = miner.resources.pieces(max(rows, 1), 80 * width)
     for begin in range(0, rows, step):
         end = min(begin + step, rows)
-        own = lengths[begin:end]
-        owners = np.repeat(np.arange(end - begin), own)
-        places = np.arange(len(owners)) - np.repeat(np.cumsum(own) - own, own) + k
-        named = columns[starts[begin] : starts[end]]
+        named = columns[int(starts[begin]) : int(starts[end])]
+        own = starts[begin : end + 1] - starts[begin]
+        owners = owners_of(own, len(named))
+        places = miner.library.arange(len(owners)) - own[owners] + k
         block, values = indices[begin:end], scores[begin:end]
         block[:, :k], values[:, :k] = mined.indices[begin:end], mined.scores[begin:end]
         block[owners, places] = named
         score = miner.source.pair_scores if miner.teacher is None else miner.teacher.scores
         values[owners, places] = score(owners + begin, named)
-        order = np.lexsort((block, -sign * values, block < 0), axis=-1)
+        order = order_by(block, -sign * values, block < 0)
         hit = (order[:, :k] >= k) & np.take_along_axis(block >= 0, order[:, :k], 1)
         # Where no positive is among the first k, they come after the list, best first.
-        behind = np.lexsort(
-            (block, -sign * values, block < 0, np.broadcast_to(np.arange(width) >= k, block.shape)), axis=-1
-        )
+        later = np.broadcast_to(miner.library.arange(width) >= k, block.shape)
+        behind = order_by(block, -sign * values, block < 0, later)
         among = hit.any(axis=1)
         order = np.where(among[:, np.newaxis], order, behind)
         block[:], values[:] = np.take_along_axis(block, order, 1), np.take_along_axis(values, order, 1)
-        block[among, k:], values[among, k:] = -1, -sign * np.inf
+        block[:, k:] = np.where(among[:, np.newaxis], -1, block[:, k:])
+        values[:, k:] = np.where(among[:, np.newaxis], -sign * np.inf, values[:, k:])
     return TopkNegatives(indices, scores, np.count_nonzero(indices >= 0, axis=1))

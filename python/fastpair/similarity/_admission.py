@@ -11,8 +11,9 @@ from typing import Any, TypeAlias, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from fastpair._array import ArrayLike, array_of, gpu_call, kernels_of, library_of
+from fastpair._array import ArrayLike, array_of, gpu_call, kernels_of, library_of, library_of_call
 from fastpair._embeddings import check_flag, is_sparse
+from fastpair._pair_sets import unpacked
 
 __all__ = ["Admission", "AdmissionOptions", "Exclude", "known_rules", "parse_admission", "per_row"]
 
@@ -93,15 +94,16 @@ class Admission:
         """
         first = begin if offset is None else offset
         last = first + end - begin
-        allowed = np.ones((rows, end - begin), np.bool_)
+        library = library_of_call()
+        allowed: npt.NDArray[np.bool_] = library.ones((rows, end - begin), np.bool_)
         if self.mask is not None:
             bits = _packed(self.mask, begin, end)
-            allowed &= np.unpackbits(bits, axis=-1, count=end - begin).view(np.bool_)
+            allowed &= bits if bits.dtype == np.bool_ else unpacked(bits, end - begin)
         if self.exclude_self:
-            own = np.arange(first, max(first, min(last, rows)))
+            own = library.arange(first, max(first, min(last, rows)))
             allowed[own, own - first] = False
         if self.exclude is not None:
-            owners = np.repeat(np.arange(rows), np.diff(self.exclude[0]))
+            owners = _owners(self.exclude[0], len(self.exclude[1]))
             inside = (self.exclude[1] >= first) & (self.exclude[1] < last)
             allowed[owners[inside], self.exclude[1][inside] - first] = False
         if self.x_labels is not None and self.y_labels is not None:

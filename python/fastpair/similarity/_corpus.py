@@ -52,7 +52,7 @@ class Corpus:
     Raises
     ------
     TypeError
-        If a dtype cannot be used, or an array is not in host memory.
+        If a dtype cannot be used, or arrays are not in one memory (of the host, or of one GPU).
     ValueError
         If the metric is unknown, or there are not two dimensions.
 

@@ -99,7 +99,8 @@ def pairwise(
     Raises
     ------
     TypeError
-        If a dtype cannot be used, an array is not in host memory, or an argument of the metric is missing.
+        If a dtype cannot be used, arrays are not in one memory (of the host, or of one GPU), or an argument of the
+        metric is missing.
     ValueError
         If shapes do not match, an embedding is NaN or infinite, or cannot be a point of the metric's space.
     MemoryError
@@ -239,7 +240,8 @@ def rowwise(
     Raises
     ------
     TypeError
-        If a dtype cannot be used, an array is not in host memory, or an argument of the metric is missing.
+        If a dtype cannot be used, arrays are not in one memory (of the host, or of one GPU), or an argument of the
+        metric is missing.
     ValueError
         If shapes do not match, or an embedding is NaN or infinite, or cannot be a point of the metric's space.
 

@@ -107,7 +107,7 @@ def radius(
     Raises
     ------
     TypeError
-        If a dtype cannot be used, an array is not in host memory, or there is no threshold.
+        If a dtype cannot be used, arrays are not in one memory (of the host, or of one GPU), or there is no threshold.
     ValueError
         If shapes do not match, an embedding is NaN or infinite, or there are more than `max_hits` hits.
     MemoryError

@@ -116,7 +116,8 @@ def reduce(
     Raises
     ------
     TypeError
-        If a dtype cannot be used, an array is not in host memory, or "count" has no threshold.
+        If a dtype cannot be used, arrays are not in one memory (of the host, or of one GPU), or "count" has no
+        threshold.
     ValueError
         If shapes do not match, an embedding is NaN or infinite, or an argument belongs to another reduction.
 
@@ -232,7 +233,8 @@ def _histogram(
 ) -> Histogram:
     library, pairs = library_of(x), len(x) * len(y)
     # Bins are an option, which is looked at on the host.
-    asked = array_of(bins, "bins") if library is np else np.asarray(bins.get() if is_on_gpu(bins) else bins)  # type: ignore[union-attr]
+    own: Any = bins
+    asked = array_of(own, "bins") if library is np else np.asarray(own.get() if is_on_gpu(own) else own)
     if asked.ndim:
         if limits is not None:
             raise ValueError("range was given with the edges of bins; pass a number of bins, or edges alone")

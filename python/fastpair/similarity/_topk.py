@@ -110,7 +110,7 @@ def topk(
     Raises
     ------
     TypeError
-        If a dtype cannot be used, or an array is not in host memory.
+        If a dtype cannot be used, or arrays are not in one memory (of the host, or of one GPU).
     ValueError
         If shapes do not match, an embedding is NaN or infinite, a row leaves the Poincare ball, or a rule names columns
         that do not exist.

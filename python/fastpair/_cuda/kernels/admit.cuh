@@ -1,5 +1,5 @@
-// Which pairs count: masks, lists of excluded columns, labels, limits of the score. Asked only of the pairs that a filter
-// lets through.
+// Which pairs count: masks, lists of excluded columns, labels, limits of the score. Asked only of the pairs that a
+// filter lets through.
 #pragma once
 #include "common.cuh"
 

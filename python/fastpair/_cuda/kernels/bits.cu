@@ -2,7 +2,8 @@
 //
 // Cost: each kernel reads its input and writes its output once. Memory: no more than that.
 //
-//: pack_roles, pack_bools, unpack_bools, count_bits, unpack_rows<int>, unpack_rows<i64>, nth_bits, set_bits<int>, set_bits<i64>
+//: pack_roles, pack_bools, unpack_bools, count_bits, unpack_rows<int>, unpack_rows<i64>, nth_bits
+//: set_bits<int>, set_bits<i64>
 #include "common.cuh"
 #include "packing.cuh"
 #include "roles.cuh"
@@ -26,8 +27,9 @@ __global__ void pack_roles(ROLE_PARAMETERS, i64 columns, i64 begin, i64 end, u8*
         const RoleColumn column = roles.column(inside ? index : 0);
         for (int i = 0; i < ROWS; ++i) {
             const Role role = inside ? roles.of(rows[i], column) : IGNORED;
-            const u32 kept = __ballot_sync(ALL_LANES, role == POSITIVE), pushed = __ballot_sync(ALL_LANES, role == NEGATIVE);
-            if (lane == step) positive[i] = packed_word(kept), negative[i] = packed_word(pushed);
+            const u32 pulled = __ballot_sync(ALL_LANES, role == POSITIVE);
+            const u32 pushed = __ballot_sync(ALL_LANES, role == NEGATIVE);
+            if (lane == step) positive[i] = packed_word(pulled), negative[i] = packed_word(pushed);
         }
     }
     for (int i = 0; i < ROWS && first_row + i < end; ++i) {
@@ -152,8 +154,8 @@ __global__ void nth_bits(const u8* bits, i64 stride, const i64* rows, const i64*
     }
 }
 
-// Sets the bits of listed pairs: of coordinates, or of compressed rows, whose `rows` are null. `strange` has the first place
-// whose row, and the first whose column, does not exist, if it comes with the number of pairs.
+// Sets the bits of listed pairs: of coordinates, or of compressed rows, whose `rows` are null. `strange`, which comes
+// with the number of pairs, gets the first place whose row, and the first whose column, does not exist.
 template <class I>
 __global__ void set_bits(const I* rows, const i64* starts, const I* columns, i64 count, i64 all_rows, i64 all_columns,
                          u32* bits, i64* strange) {

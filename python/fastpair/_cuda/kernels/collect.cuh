@@ -1,5 +1,5 @@
-// What a filter cannot rule out: a block looks through the sums of one row of x with some rows of y, notes the columns whose
-// interval reaches a threshold and that are admitted, and scores them exactly.
+// What a filter cannot rule out: a block looks through the sums of one row of x with some rows of y, notes the
+// columns whose interval reaches a threshold and that are admitted, and scores them exactly.
 #pragma once
 #include "admit.cuh"
 #include "bound.cuh"
@@ -56,8 +56,9 @@ struct Candidates {
     i64 indices[CAPACITY];
 };
 
-// Notes the columns from `begin` to `end` whose values may be `threshold` or more and are not beyond `ceiling`. Returns how many of
-// this thread's are beyond it for sure. With `marked`, sums tell who is admitted: others are not a number.
+// Notes the columns from `begin` to `end` whose values may be `threshold` or more and are not beyond `ceiling`.
+// Returns how many of this thread's are beyond it for sure. With `marked`, sums tell who is admitted: others are not
+// a number.
 template <class T>
 __device__ i64 collect(const Pairs<T>& pairs, const float* sums, i64 begin, i64 end, float threshold, float ceiling,
                        bool marked, Candidates& room) {
@@ -84,8 +85,8 @@ __device__ i64 collect(const Pairs<T>& pairs, const float* sums, i64 begin, i64 
     return beyond;
 }
 
-// Scores the columns noted. Keys and indices of those within the limits come to the front, in any order. Returns how many
-// are better than the limits allow, of those that this thread entered.
+// Scores the columns noted. Keys and indices of those within the limits come to the front, in any order. Returns how
+// many are better than the limits allow, of those that this thread entered.
 template <class T>
 __device__ i64 score_candidates(const Pairs<T>& pairs, int count, double least, double most, Candidates& room) {
     i64 beyond = 0;

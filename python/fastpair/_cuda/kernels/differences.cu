@@ -1,4 +1,5 @@
-// Tiles of the metrics that are no products: Manhattan distances in float32, and distances of packed bits, both negated.
+// Tiles of the metrics that are no products: Manhattan distances in float32, and distances of packed bits, both
+// negated.
 //
 // A block makes 64 x 64 of them: 16 x 16 threads with 4 x 4 each, from 16 elements of each row at a time in shared
 // memory. Cost O(rows columns width).

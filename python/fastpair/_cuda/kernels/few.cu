@@ -1,6 +1,8 @@
-// Values of a few rows of x with all rows of y, from their exact scores: for so few, reading y takes longer than float64.
+// Values of a few rows of x with all rows of y, from their exact scores: for so few, reading y takes longer than
+// float64.
 //
-// Sixteen lanes read a row of y, once, for all rows of x. Cost: one read of y; memory: 16 bytes a row of y for its facts.
+// Sixteen lanes read a row of y, once, for all rows of x. Cost: one read of y; memory: 16 bytes a row of y for its
+// facts.
 #include "score.cuh"
 
 //: exact_values<Half>, exact_values<Bfloat16>, exact_values<float>, exact_values<double>, exact_values<signed char>
@@ -30,7 +32,8 @@ __device__ __forceinline__ void sums_of_few(const T* x, const Facts* x_facts, in
     for (int i = 0; i < FEW; ++i) sums[i] = sum_of_pair(sums[i]);
 }
 
-// Value (i, j) of `out`, for rows of x that are prepared and for rows of y, whose facts are made here. Errors name row `first + j`.
+// Value (i, j) of `out`, for rows of x that are prepared and for rows of y, whose facts are made here. Errors name
+// row `first + j`.
 template <class T>
 __global__ void exact_values(const T* x, const Facts* x_facts, int rows, const T* y, i64 columns, i64 width,
                              int metric_code, i64 first, Facts* y_facts, float* out, u64* bad) {

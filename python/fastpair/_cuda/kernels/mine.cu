@@ -1,10 +1,10 @@
 // Mining pairs in tiles: what the positives of each row are measured by, and which pairs lie in a band.
 //
-// Ties go to the lowest column; a score that is no number is nowhere. What is found of a row in one tile goes on in the tile
-// to its right, so nothing depends on tiles.
+// Ties go to the lowest column; a score that is no number is nowhere. What is found of a row in one tile goes on in the
+// tile to its right, so nothing depends on tiles.
 //
-// * extremes: the nearest or farthest pair of each result, scored where their values tie within their errors. A block for
-//   each row, which reads the tile twice, from the cache.
+// * extremes: the nearest or farthest pair of each result, scored where their values tie within their errors. A block
+//   for each row, which reads the tile twice, from the cache.
 // * sums, references: of the positives of a row, in ascending order, all of which are scored. A warp for each row.
 // * band_bits: which pairs lie in the band, as packed bits. A warp for 256 pairs of a row.
 //
@@ -78,10 +78,12 @@ __global__ void extremes(ROLE_PARAMETERS, TILE_PARAMETERS(T), BAND_PARAMETERS, i
         const Limits limits = band.of(result, line.metric);
         Found best{columns[result] < 0 ? 0.0 : key_of_score(largest, found[result]), columns[result]};
         const i64 before = best.column;
-        // What is wanted has the largest value, negated if it is the farthest; one of at least `least` there is for sure.
+        // What is wanted has the largest value, negated if it is the farthest; one of at least `least` exists for sure.
         float least = -unbounded();
-        if (before >= 0)
-            least = nearest ? floor_of_key(line.metric, largest, best.key) : -ceiling_of_key(line.metric, largest, best.key);
+        if (before >= 0) {
+            const double value = value_of_key(line.metric, largest, best.key);
+            least = nearest ? __double2float_rd(value) : -__double2float_ru(value);
+        }
         for (i64 j = threadIdx.x; j < tile_columns; j += blockDim.x) {
             const Interval pair = line.interval(j);
             const float sure = nearest ? pair.low : -pair.high;
@@ -118,7 +120,8 @@ __global__ void sums(ROLE_PARAMETERS, TILE_PARAMETERS(T), double* totals, i64* c
     double total = totals[row];
     i64 count = counts[row];
     for (i64 base = 0; base < tile_columns; base += 32) {
-        for (u32 left = __ballot_sync(ALL_LANES, line.has(POSITIVE, base + lane_of_thread())); left; left = without_two(left)) {
+        const bool positive = line.has(POSITIVE, base + lane_of_thread());
+        for (u32 left = __ballot_sync(ALL_LANES, positive); left; left = without_two(left)) {
             const double key = line.key(base + pair_of_half(left));
             const bool two = left & (left - 1);
             const double second = __shfl_sync(ALL_LANES, key, LANES_OF_PAIR);
@@ -138,7 +141,8 @@ __global__ void references(ROLE_PARAMETERS, TILE_PARAMETERS(T), const i64* offse
     const Line<T> line = LINE(T, i);
     i64 place = offsets[row] + counts[row];
     for (i64 base = 0; base < tile_columns; base += 32) {
-        for (u32 left = __ballot_sync(ALL_LANES, line.has(POSITIVE, base + lane_of_thread())); left; left = without_two(left)) {
+        const bool positive = line.has(POSITIVE, base + lane_of_thread());
+        for (u32 left = __ballot_sync(ALL_LANES, positive); left; left = without_two(left)) {
             const double key = line.key(base + pair_of_half(left));
             const bool two = left & (left - 1), upper = lane_of_thread() >= LANES_OF_PAIR;
             const i64 own = place + upper;

@@ -1,8 +1,9 @@
-// What kernels that mine pairs share: a row of a tile, the limits of closeness of its results, and exact scores where the
-// values of the tile do not tell.
+// What kernels that mine pairs share: a row of a tile, the limits of closeness of its results, and exact scores where
+// the values of the tile do not tell.
 //
-// Closeness is the score, or a negated distance: larger is nearer. Comparisons are those of exact scores in float64. A tile
-// (`rows.Tiles`) has an interval for each pair, which mostly decides; the few pairs left are scored by half a warp each.
+// Closeness is the score, or a negated distance: larger is nearer. Comparisons are those of exact scores in float64. A
+// tile (`rows.Tiles`) has an interval for each pair, which mostly decides; the few pairs left are scored by half a warp
+// each.
 #pragma once
 #include "bound.cuh"
 #include "roles.cuh"
@@ -13,11 +14,11 @@
     const float *sums, i64 tile_rows, i64 tile_columns, const T *x, const T *y, const Facts *x_facts,                \
         const Facts *y_facts, const Traits *x_traits, const Traits *y_traits, i64 width, int metric, float factor,   \
         i64 first_row, i64 first_column, i64 all_columns, i64 begin
-#define LINE(T, i)                                                                                                       \
-    Line<T> {                                                                                                            \
-        sums + (i) * tile_columns, tile_columns, x + (i) * width, y, facts_of_row(x_facts, i), y_facts,                  \
-            x_traits ? x_traits[i] : Traits{}, y_traits, width, Metric(metric), factor, first_column,                    \
-            ROLES(all_columns), ROLES(all_columns).row(first_row + (i))                                                  \
+#define LINE(T, i)                                                                                      \
+    Line<T> {                                                                                           \
+        sums + (i) * tile_columns, tile_columns, x + (i) * width, y, facts_of_row(x_facts, i), y_facts, \
+            x_traits ? x_traits[i] : Traits{}, y_traits, width, Metric(metric), factor, first_column,   \
+            ROLES(all_columns), ROLES(all_columns).row(first_row + (i))                                 \
     }
 
 // A row of x with the rows of y of a tile.
@@ -98,8 +99,8 @@ struct Band {
     }
 };
 
-// The limits around a reference. An infinite offset is no limit, so infinite closenesses are inside; nothing is around what is
-// no number. A call of its own, since there are hyperbolic functions in it.
+// The limits around a reference. An infinite offset is no limit, so infinite closenesses are inside; nothing is around
+// what is no number. A call of its own, since there are hyperbolic functions in it.
 __device__ __noinline__ Limits limits_of(Metric metric, const Band& band, double reference) {
     const bool below = band.lower == -infinity(), above = band.upper == infinity(), largest = !is_distance(metric);
     Limits limits{};
@@ -108,8 +109,12 @@ __device__ __noinline__ Limits limits_of(Metric metric, const Band& band, double
     limits.closed_below = band.closed_below || below;
     limits.closed_above = band.closed_above || above;
     if (isnan(reference)) limits.lower = infinity(), limits.upper = -infinity();
-    if (band.ceiling < infinity() && band.ceiling <= limits.upper) limits.upper = band.ceiling, limits.closed_above = false;
-    const double lower = value_of_key(metric, largest, limits.lower), upper = value_of_key(metric, largest, limits.upper);
+    if (band.ceiling < infinity() && band.ceiling <= limits.upper) {
+        limits.upper = band.ceiling;
+        limits.closed_above = false;
+    }
+    const double lower = value_of_key(metric, largest, limits.lower);
+    const double upper = value_of_key(metric, largest, limits.upper);
     limits.lower_floor = __double2float_rd(lower), limits.lower_ceiling = __double2float_ru(lower);
     limits.upper_floor = __double2float_rd(upper), limits.upper_ceiling = __double2float_ru(upper);
     return limits;

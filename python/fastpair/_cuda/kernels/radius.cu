@@ -1,8 +1,9 @@
 // Radius search: all pairs whose score is within the limits of their row, by an exact comparison.
 //
-// A block takes one row of x, or a part of its columns where rows are few, keeps the columns whose interval reaches the
-// limits, scores these exactly and appends the hits to a list that all blocks share, in any order. It counts hits that the
-// list has no room for. Cost: one read of the tile, two where it is full of hits; memory: what a block shares.
+// A block takes one row of x, or a part of its columns where rows are few, keeps the columns whose interval reaches
+// the limits, scores these exactly and appends the hits to a list that all blocks share, in any order. It counts hits
+// that the list has no room for. Cost: one read of the tile, two where it is full of hits; memory: what a block
+// shares.
 #include "collect.cuh"
 
 //: find_hits<Half>, find_hits<Bfloat16>, find_hits<float>, find_hits<double>, find_hits<signed char>, find_hits<u32>

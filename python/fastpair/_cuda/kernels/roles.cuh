@@ -1,7 +1,7 @@
 // What a column is to a row: positive, negative, or ignored.
 //
-// A kernel takes ROLE_PARAMETERS among its own and makes `ROLES(columns)` of them; `bits.role_arguments` in Python makes the
-// arguments. Rows and columns are read once, and each pair of them costs a few comparisons.
+// A kernel takes ROLE_PARAMETERS among its own and makes `ROLES(columns)` of them; `bits.role_arguments` in Python
+// makes the arguments. Rows and columns are read once, and each pair of them costs a few comparisons.
 #pragma once
 #include "common.cuh"
 

@@ -1,4 +1,5 @@
-// Rows as a filter multiplies them, and what each brings to the values of its pairs, to their bounds and to exact scores.
+// Rows as a filter multiplies them, and what each brings to the values of its pairs, to their bounds and to exact
+// scores.
 //
 // Sixteen lanes read a row: once if it is multiplied as it is, twice if it is rounded, the second time from the cache.
 // Cost O(n d); memory: the rounded rows, 16 bytes of traits and 16 of facts a row.
@@ -12,7 +13,9 @@ template <class T>
 struct Filter {
     typedef T element;
     static constexpr bool rounds = false;
-    static __device__ __forceinline__ T of(T value, bool negated) { return {u16(value.bits ^ (negated ? 0x8000u : 0u))}; }
+    static __device__ __forceinline__ T of(T value, bool negated) {
+        return {u16(value.bits ^ (negated ? 0x8000u : 0u))};
+    }
 };
 template <>
 struct Filter<signed char> {

@@ -104,7 +104,7 @@ __device__ __forceinline__ double distance_of_bits(Metric metric, u64 differing,
 
 // The score of a row of x and a row of y. All 16 lanes of the pair call it with the same arguments and get it.
 template <class T>
-__device__ __forceinline__ double score_of_rows(Metric metric, const T* x, const T* y, i64 width, Facts x_facts,
+__device__ __noinline__ double score_of_rows(Metric metric, const T* x, const T* y, i64 width, Facts x_facts,
                                                 Facts y_facts) {
     double sum;
     if (metric == MANHATTAN) {
@@ -117,7 +117,7 @@ __device__ __forceinline__ double score_of_rows(Metric metric, const T* x, const
     return score_of_sum(metric, sum, x_facts, y_facts);
 }
 template <>
-__device__ __forceinline__ double score_of_rows(Metric metric, const u32* x, const u32* y, i64 words, Facts, Facts) {
+__device__ __noinline__ double score_of_rows(Metric metric, const u32* x, const u32* y, i64 words, Facts, Facts) {
     u64 differing = 0, either = 0;
     for (i64 k = lane_of_pair(); k < words; k += LANES_OF_PAIR) {
         differing += __popc(x[k] ^ y[k]);

@@ -1,9 +1,9 @@
 // Exact top-k: the k best of each row of x, improved by the columns of a tile.
 //
-// A block takes one row, or a part of its columns where rows are few. It keeps the columns whose upper end reaches the
-// row's threshold, which is never above the k-th best value; scores these exactly; and merges them into the k best so far,
-// by score and then by index. Where many reach it, as in the first tiles, the threshold is first raised to the k-th
-// largest lower end in the tile. Nothing can overflow: what there is no room for is settled in between.
+// A block takes one row, or a part of its columns where rows are few. It keeps the columns whose upper end reaches
+// the row's threshold, which is never above the k-th best value; scores these exactly; and merges them into the k
+// best so far, by score and then by index. Where many reach it, as in the first tiles, the threshold is first raised
+// to the k-th largest lower end in the tile. Nothing can overflow: what there is no room for is settled in between.
 //
 // Cost: one read of the tile; memory: 16 bytes a place, and what a block shares.
 #include "collect.cuh"
@@ -116,8 +116,8 @@ struct Best {
     }
 };
 
-// Marks the columns that count and reach the threshold: the sums of all others become not a number. Returns how many are
-// beyond the ceiling, of those of this thread.
+// Marks the columns that count and reach the threshold: the sums of all others become not a number. Returns how many
+// are beyond the ceiling, of those of this thread.
 template <class T>
 __device__ i64 mark(const Pairs<T>& pairs, float* sums, i64 begin, i64 end, float threshold, float ceiling) {
     i64 beyond = 0;
@@ -211,7 +211,8 @@ struct Improvement {
     }
 };
 
-// Block (i, part) improves state `part` of row i of the block of rows: states of a part follow each other for all `rows`.
+// Block (i, part) improves state `part` of row i of the block of rows: states of a part follow each other for all
+// `rows`.
 template <class T>
 __global__ void __launch_bounds__(128)
     improve_topk(float* sums, i64 columns, PAIR_PARAMETERS(T), i64 rows, i64 k, double* scores, i64* indices,
