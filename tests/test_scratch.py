@@ -158,6 +158,7 @@ OUTPUT = {
     "topk": 4000 * 100 * 16,
     "topk of many": 600 * 3000 * 16,
     "few rows": 64 * 2000 * 16,
+    "mask": 8000 * 5 * 16,
     "histogram": 3 * 800_000,
 }
 BOUNDS = {
