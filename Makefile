@@ -49,6 +49,7 @@ lint: .venv/.package .venv/.group-lint ## formatting, lints and types of both la
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
+	git ls-files '*.cu' '*.cuh' 'tests/cupy_on_host/*.h' | xargs .venv/bin/clang-format --dry-run -Werror
 	MYPYPATH=python $(PY) -m mypy
 	$(PY) -m mypy.stubtest --mypy-config-file pyproject.toml fastpair._core
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -32,8 +33,8 @@ LARGEST_SHARED = 232448
 
 @functools.cache
 def compiler():
-    """Return the C++ compiler of this machine, or None."""
-    return shutil.which(os.environ.get("CXX", "g++"))
+    """Return the C++ compiler of this machine, or None. Fibers are those of Linux."""
+    return shutil.which(os.environ.get("CXX", "g++")) if sys.platform == "linux" else None
 
 
 @functools.cache

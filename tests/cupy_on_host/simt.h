@@ -4,7 +4,8 @@
 // wait for each other: at __syncthreads and at the instructions of a warp. Blocks run one after the other. A wait that
 // can never end (a barrier that some threads do not reach, a lane of a mask that does not come) ends the launch with an
 // error. Threads take turns in ascending order in one block and in descending order in the next, so that a value that
-// crosses threads without a barrier is stale or too new in one of them. It is slow, has no memory model; it shows that the arithmetic and the control flow are right.
+// crosses threads without a barrier is stale or too new in one of them. It is slow, has no memory model; it shows that
+// the arithmetic and the control flow are right.
 #pragma once
 #include <setjmp.h>
 #include <ucontext.h>
@@ -57,8 +58,8 @@ struct Fiber {
     std::vector<char> stack;
     dim3 index;
     bool begun, done;
-    const void* waits_for;    // the barrier or the exchange it waits at; null while it can run
-    uint64_t inbox[32];       // what the lanes of its last exchange brought
+    const void* waits_for;  // the barrier or the exchange it waits at; null while it can run
+    uint64_t inbox[32];     // what the lanes of its last exchange brought
 };
 
 // An instruction of a warp in flight: lanes of one mask bring a value each, and all leave with all of them.
@@ -68,7 +69,7 @@ struct Exchange {
 };
 
 inline std::vector<Fiber> fibers;
-inline std::vector<std::vector<Exchange>> exchanges;    // of each warp
+inline std::vector<std::vector<Exchange>> exchanges;  // of each warp
 inline unsigned current, at_barrier, alive, barrier_votes, barrier_result;
 inline jmp_buf scheduler;
 inline void (*body)(void*);
@@ -189,7 +190,8 @@ struct Call {
     }
 };
 
-// Runs all blocks, the first with threads in ascending order if `turn` is even; `sizes` has the bytes of each argument, negative for a pointer. Returns what went wrong, or null.
+// Runs all blocks, the first with threads in ascending order if `turn` is even; `sizes` has the bytes of each argument,
+// negative for a pointer. Returns what went wrong, or null.
 template <class... A>
 const char* launch(void (*kernel)(A...), const unsigned* shape, size_t shared, void** values, const long* sizes,
                    long count, unsigned turn) {
@@ -216,7 +218,7 @@ const char* launch(void (*kernel)(A...), const unsigned* shape, size_t shared, v
     for (unsigned z = 0; z < gridDim.z; ++z)
         for (unsigned y = 0; y < gridDim.y; ++y)
             for (unsigned x = 0; x < gridDim.x; ++x) {
-                std::memset(dynamic_shared, 0xa5, shared);    // nobody may rely on zeros
+                std::memset(dynamic_shared, 0xa5, shared);  // nobody may rely on zeros
                 blockIdx = {x, y, z};
                 run_block(turn++ % 2);
                 if (failure) {
@@ -255,7 +257,7 @@ T modify(T* address, F change) {
     return old;
 }
 
-}    // namespace simt
+}  // namespace simt
 
 inline void __syncthreads() { simt::synchronize(false); }
 inline int __syncthreads_count(int predicate) { return int(simt::synchronize(predicate != 0)); }

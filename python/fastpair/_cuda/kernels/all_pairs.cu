@@ -32,8 +32,8 @@ __device__ __forceinline__ void meet_tile(const double* scores, const double* we
 }
 
 // `sign` is 1 for upper rows, whose others are the lower ones, and -1 for lower rows. Chunk c of row i goes to
-// [c * count + i]. `surrogate` is its place in `direct.KINDS`. No `weights` are ones; values or slopes that nobody wants
-// are null.
+// [c * count + i]. `surrogate` is its place in `direct.KINDS`. No `weights` are ones; values or slopes that nobody
+// wants are null.
 template <bool VALUES>
 __global__ void meet(int surrogate, const double* rows, i64 count, const double* others, const double* weights,
                      i64 other_count, i64 chunk, double sign, double shift, double factor, double steep, double kink,
@@ -67,8 +67,8 @@ __global__ void meet(int surrogate, const double* rows, i64 count, const double*
     if (slopes) slopes[blockIdx.y * count + row] = sums.slope;
 }
 
-// Adds up the chunks of each row: slopes go to `out`, and weighted values of SUM_THREADS rows to `totals`; either may be
-// null.
+// Adds up the chunks of each row: slopes go to `out`, and weighted values of SUM_THREADS rows to `totals`; either may
+// be null.
 __global__ void join_chunks(const double* values, const double* slopes, const double* weights, i64 count, i64 chunks,
                             double* totals, double* out) {
     __shared__ double room[SUM_THREADS / 32];

@@ -130,7 +130,7 @@ __device__ __forceinline__ void merge_block(const Key* queries, int count, Key m
         __syncthreads();
     }
     const int begin = threadIdx.x * QUERIES_OF_THREAD, end = min(count, begin + QUERIES_OF_THREAD);
-    i64 below = 0, upto = 0;    // of the last query
+    i64 below = 0, upto = 0;  // of the last query
     for (int i = begin; i < end; ++i) {
         const Key query = queries[i] & mask;
         if (i == begin) {
@@ -174,7 +174,7 @@ __global__ void count_segment_ranks(const u64* keys, const i64* bounds, i64 segm
         }
         total += both - 2 * u64(bounds[own]);
     });
-    if (keys[begin] >> 32 == keys[end - 1] >> 32) {    // as for most blocks of long segments: one addition for all
+    if (keys[begin] >> 32 == keys[end - 1] >> 32) {  // as for most blocks of long segments: one addition for all
         total = sum_of_block(total);
         if (threadIdx.x == 0) add_to(&ranks[2 * segment], total);
     } else if (total) {
@@ -188,7 +188,7 @@ constexpr int PIVOT_BYTES = 32 << 10;
 template <class Key>
 __global__ void search_ranks(const Key* queries, i64 query_count, const Key* keys, i64 key_count, u64* ranks) {
     constexpr int PIVOTS = PIVOT_BYTES / sizeof(Key);
-    __shared__ Key pivots[PIVOTS];    // every `step`-th key: the first steps of each search stay on the chip
+    __shared__ Key pivots[PIVOTS];  // every `step`-th key: the first steps of each search stay on the chip
     const i64 step = (key_count + PIVOTS - 1) / PIVOTS, count = (key_count + step - 1) / step;
     for (i64 i = threadIdx.x; i < count; i += THREADS) pivots[i] = keys[i * step];
     __syncthreads();

@@ -13,7 +13,7 @@ __global__ void histogram(const Word* scores, int kind, const u8* classes, i64 l
                           i64 rows_before, int own_classes, u64* tables, u64* first_nan) {
     constexpr int KEYS = 1 << 8 * sizeof(Word), SPAN = KEYS == 256 ? KEYS : 16384, PARTS = KEYS / SPAN;
     constexpr int COPIES = KEYS == 256 ? 8 : 1;
-    DYNAMIC_SHARED(memory);    // 8 * SPAN * COPIES bytes
+    DYNAMIC_SHARED(memory);  // 8 * SPAN * COPIES bytes
     u32* counts = reinterpret_cast<u32*>(memory);
     const int low = int(blockIdx.x % PARTS) * SPAN;
     const i64 part = blockIdx.x / PARTS, series = part / chunks, begin = part % chunks * chunk;

@@ -29,7 +29,7 @@ __global__ void weigh(const Word* scores, int kind, const u8* classes, const u32
         weight = 0.0;
         report(first_nan, i);
         if (with_nan) with_nan[segment] = 1;
-        while (sorted && place > i - row && is_nan(scores[place], kind)) --place;    // stay in the order of the others
+        while (sorted && place > i - row && is_nan(scores[place], kind)) --place;  // stay in the order of the others
     }
     u64 key = key_of(scores[place], kind);
     if (exchanged) key = Wide<Word>(~key);
@@ -61,7 +61,7 @@ __global__ void put_in_order(const u64* keys, const double* amounts, const i64* 
     sorted_amounts[i] = amounts[row] * scale_of(largest[2 * segment + is_positive(amounts[row])]);
 }
 
-constexpr u64 RUN = 1, SEGMENT = 2;    // what begins at a row or in a stretch of rows
+constexpr u64 RUN = 1, SEGMENT = 2;  // what begins at a row or in a stretch of rows
 
 // What a stretch of rows says to the next row: the negatives below the last run of ties, and the ties so far. Of a
 // stretch in which a segment begins, only what follows counts.
@@ -106,7 +106,7 @@ __device__ __forceinline__ State before_thread(State own, State& all) {
         const State lower = upto.from_lane_below(step);
         if (lane_of_thread() >= step) upto = lower.then(upto);
     }
-    __syncthreads();    // of the last call, ends may still be read
+    __syncthreads();  // of the last call, ends may still be read
     if (lane_of_thread() == 31) ends[warp_of_thread()] = upto;
     __syncthreads();
     State before = upto.from_lane_below(1), warps = State::of_nothing();
@@ -122,7 +122,7 @@ __device__ __forceinline__ State before_thread(State own, State& all) {
 // The rows of a thread, and what begins at each.
 struct Rows {
     double amounts[ROWS_OF_THREAD];
-    u64 keys[ROWS_OF_THREAD + 1];    // the key before the first, and all but the last
+    u64 keys[ROWS_OF_THREAD + 1];  // the key before the first, and all but the last
     u64 begins[ROWS_OF_THREAD];
     i64 begin;
     int count;

@@ -8,7 +8,7 @@
 #include "packing.cuh"
 #include "roles.cuh"
 
-constexpr int ROWS = 4;    // of a warp: what a column is said to be is read once for all of them
+constexpr int ROWS = 4;  // of a warp: what a column is said to be is read once for all of them
 
 // A warp takes ROWS rows and 1,024 columns. Rows run from `begin` to `end`; those of the output begin with row `begin`.
 __global__ void pack_roles(ROLE_PARAMETERS, i64 columns, i64 begin, i64 end, u8* positives, u8* negatives) {
@@ -87,7 +87,7 @@ __global__ void unpack_bools(const u8* bits, i64 rows, i64 columns, u8* bools) {
     }
 }
 
-constexpr int PIECE = 1024;    // bytes of a row that a warp counts
+constexpr int PIECE = 1024;  // bytes of a row that a warp counts
 
 __device__ __forceinline__ i64 pieces_of(i64 stride) { return (stride + PIECE - 1) / PIECE; }
 
@@ -164,7 +164,7 @@ __global__ void set_bits(const I* rows, const i64* starts, const I* columns, i64
     i64 row = 0;
     if (rows) {
         row = i64(rows[place]);
-    } else {    // the last row that starts here or before
+    } else {  // the last row that starts here or before
         for (i64 end = all_rows; row + 1 < end;) {
             const i64 middle = (row + end) / 2;
             if (starts[middle] <= place) {

@@ -1,9 +1,9 @@
 // Sums over all pairs of a smooth function of the difference of scores, by way of boxes of nearby scores.
 //
-// Scores fall into boxes of equal width, at most one temperature. In each box the rows of a side are replaced by P nodes,
-// the roots of the Chebyshev polynomial T_P, whose weights come from moments of the rows. Nodes of near boxes meet one by
-// one, by a table for each distance of boxes; those of far boxes meet through sums of exponentials, which a running sum
-// carries past all boxes. What a row gets is the polynomial through the values at the nodes of its box.
+// Scores fall into boxes of equal width, at most one temperature. In each box the rows of a side are replaced by P
+// nodes, the roots of the Chebyshev polynomial T_P, whose weights come from moments of the rows. Nodes of near boxes
+// meet one by one, by a table for each distance of boxes; those of far boxes meet through sums of exponentials, which a
+// running sum carries past all boxes. What a row gets is the polynomial through the values at the nodes of its box.
 //
 // The functions are log(1 + e^x), level 0, and its derivatives. O(n P + b P^2) time for b boxes.
 #include "softplus.cuh"
@@ -13,8 +13,8 @@
 //: piece_moments<6>, piece_moments<8>, piece_moments<12>, piece_moments<16>, piece_moments<18>
 //: own_passed, passed_totals, passed_carry, run_passed, field, evaluate, pull_back
 
-constexpr int TERMS = 6;                                    // of the series far out: the next is below e^-36 of the value
-constexpr i64 PIECE = 2048;                                 // rows of a box that one warp adds up
+constexpr int TERMS = 6;     // of the series far out: the next is below e^-36 of the value
+constexpr i64 PIECE = 2048;  // rows of a box that one warp adds up
 constexpr double PI = 3.14159265358979323846;
 
 // Where a score lies: its box, and its place there from -1 to 1. Exact, as the width is a power of two.
@@ -29,13 +29,16 @@ __device__ __forceinline__ i64 rank_of(double number, const double* numbers, i64
     i64 low = 0, high = boxes;
     while (low < high) {
         const i64 middle = low + (high - low) / 2;
-        if (numbers[middle] < number) low = middle + 1;
-        else high = middle;
+        if (numbers[middle] < number)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
 
-// The nodes, and C[k][a] for which l_a(u) = sum_k C[k][a] T_k(u) is the polynomial that is 1 at node a and 0 at the others.
+// The nodes, and C[k][a] for which l_a(u) = sum_k C[k][a] T_k(u) is the polynomial that is 1 at node a and 0 at the
+// others.
 __global__ void basis(int order, double* nodes, double* coefficients) {
     const int at = blockIdx.x * blockDim.x + threadIdx.x, k = at / order, a = at % order;
     if (k >= order) return;
@@ -61,8 +64,10 @@ __global__ void find_begins(const double* scores, i64 count, double per_unit, co
     i64 low = box < boxes ? 0 : count, high = count;
     while (low < high) {
         const i64 middle = low + (high - low) / 2;
-        if (box_of(scores[middle], per_unit) < numbers[box]) low = middle + 1;
-        else high = middle;
+        if (box_of(scores[middle], per_unit) < numbers[box])
+            low = middle + 1;
+        else
+            high = middle;
     }
     begins[box] = low;
 }
@@ -72,15 +77,17 @@ __device__ __forceinline__ i64 first_piece(const i64* begins, i64 box) { return 
 
 // M_k = sum of w T_k(u) over the rows of a piece of a box, which a warp adds up.
 template <int P>
-__global__ void piece_moments(const double* scores, const double* weights, double per_unit, const i64* begins, i64 boxes,
-                              i64 pieces, double* moments) {
+__global__ void piece_moments(const double* scores, const double* weights, double per_unit, const i64* begins,
+                              i64 boxes, i64 pieces, double* moments) {
     const i64 piece = i64(blockIdx.x) * (blockDim.x / 32) + warp_of_thread();
     if (piece >= pieces) return;
     i64 low = 0, high = boxes - 1;
     while (low < high) {
         const i64 middle = low + (high - low + 1) / 2;
-        if (first_piece(begins, middle) <= piece) low = middle;
-        else high = middle - 1;
+        if (first_piece(begins, middle) <= piece)
+            low = middle;
+        else
+            high = middle - 1;
     }
     const i64 begin = begins[low] + (piece - first_piece(begins, low)) * PIECE;
     const i64 end = min(begin + PIECE, begins[low + 1]);
@@ -156,7 +163,7 @@ struct Passed {
     }
 };
 
-constexpr int KEPT = 2 + TERMS;                             // numbers of a state in memory
+constexpr int KEPT = 2 + TERMS;  // numbers of a state in memory
 
 // States of boxes, going up (direction 0) or down (1), where order and places are mirrored.
 struct LoadPassed {
@@ -241,12 +248,12 @@ __device__ __forceinline__ double far_sum(int level, const double* state, double
     return level == 1 ? state[0] - value : value;
 }
 
-// What each node of the boxes of a side gets from the nodes of the other: at upper nodes (sign 1) from lower ones, at lower
-// nodes (sign -1) from upper ones, whose weights and states are given. Written as it is, or as the Chebyshev series of each
-// box. Boxes of the side without rows (`begins`) get nothing; with `but_own`, boxes of at most `order` rows get nothing
-// from themselves. A block has `each` boxes.
-__global__ void field(int level, int order, int near, int each, double width, double sign, const double* numbers, i64 boxes,
-                      const double* nodes, const double* table, const double* weights, const double* states,
+// What each node of the boxes of a side gets from the nodes of the other: at upper nodes (sign 1) from lower ones, at
+// lower nodes (sign -1) from upper ones, whose weights and states are given. Written as it is, or as the Chebyshev
+// series of each box. Boxes of the side without rows (`begins`) get nothing; with `but_own`, boxes of at most `order`
+// rows get nothing from themselves. A block has `each` boxes.
+__global__ void field(int level, int order, int near, int each, double width, double sign, const double* numbers,
+                      i64 boxes, const double* nodes, const double* table, const double* weights, const double* states,
                       const i64* begins, bool but_own, const double* coefficients, double* out) {
     DYNAMIC_SHARED(memory);
     double* values = reinterpret_cast<double*>(memory);
@@ -313,8 +320,8 @@ __global__ void evaluate(const double* scores, i64 count, double per_unit, const
 }
 
 // sum_i (u_i - u_j) f(s_j - s_i) for each row j, f the second derivative: from two series, of f with weights u and of f
-// alone. Boxes of at most `order` rows are not in their own series; they meet one by one, so that a row that meets itself
-// costs no digits.
+// alone. Boxes of at most `order` rows are not in their own series; they meet one by one, so that a row that meets
+// itself costs no digits.
 __global__ void pull_back(const double* scores, const double* upstream, i64 count, double per_unit,
                           const double* numbers, i64 boxes, const double* weighted_series, const double* plain_series,
                           int order, const double* sorted, const double* weights, const i64* begins, double factor,

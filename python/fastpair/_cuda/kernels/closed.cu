@@ -4,7 +4,7 @@
 
 //: mean_terms, square_terms, square_total, square_slopes, exp_terms, exp_total, exp_slopes
 
-constexpr int TERMS_EACH = 16;                              // elements of a thread
+constexpr int TERMS_EACH = 16;  // elements of a thread
 
 // Adds up term(i) over this block's elements.
 template <class Term>
@@ -50,8 +50,8 @@ __global__ void mean_terms(const double* scores, const double* weights, i64 coun
     sum_terms(MeanTerm{scores, weights, origin, *mass == 0 ? infinity() : *mass}, count, totals);
 }
 // The weighted squares about that mean.
-__global__ void square_terms(const double* scores, const double* weights, i64 count, double origin,
-                             const double* mean, double* totals) {
+__global__ void square_terms(const double* scores, const double* weights, i64 count, double origin, const double* mean,
+                             double* totals) {
     sum_terms(SquareTerm{scores, weights, origin, *mean}, count, totals);
 }
 // Each side as mass, mean and squares about it; shift and temperature in quarters, as the scores.
@@ -77,7 +77,7 @@ __global__ void exp_terms(const double* scores, const double* weights, i64 count
     sum_terms(ExpTerm{scores, weights, *most, factor}, count, totals);
 }
 
-constexpr double SAFE = 600;                                // exponents whose exponentials, times a sum, stay finite
+constexpr double SAFE = 600;  // exponents whose exponentials, times a sum, stay finite
 
 __device__ __forceinline__ double exp_times(double exponent, double mass) {
     if (mass == 0) return 0.0;

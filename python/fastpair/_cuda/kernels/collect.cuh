@@ -6,8 +6,8 @@
 #include "score.cuh"
 
 // What kernels that do so take among their parameters, for a block of rows of x and the rows of y of a tile.
-#define PAIR_PARAMETERS(T)                                                                                      \
-    const T *x, const T *y, const Facts *x_facts, const Facts *y_facts, const Traits *x_traits,                 \
+#define PAIR_PARAMETERS(T)                                                                                            \
+    const T *x, const T *y, const Facts *x_facts, const Facts *y_facts, const Traits *x_traits,                       \
         const Traits *y_traits, i64 width, int metric, bool largest, float factor, const Rules *rules, i64 first_row, \
         i64 first_column
 #define PAIRS(T, i)                                                                                                \
@@ -45,11 +45,11 @@ struct Pairs {
     __device__ __forceinline__ float ceiling(double key) const { return ceiling_of_key(metric, largest, key); }
 };
 
-constexpr int CAPACITY = 512;    // candidates that a block has room for
-constexpr int CHUNK = CAPACITY / 2;    // columns that are looked at together where more may come
+constexpr int CAPACITY = 512;        // candidates that a block has room for
+constexpr int CHUNK = CAPACITY / 2;  // columns that are looked at together where more may come
 
 struct Candidates {
-    int seen;    // may be more than there is room for
+    int seen;  // may be more than there is room for
     int scored;
     u32 columns[CAPACITY];
     double keys[CAPACITY];

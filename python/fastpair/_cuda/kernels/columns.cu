@@ -9,8 +9,8 @@
 //: check_weights<u8>, check_weights<u16>, check_weights<u32>, check_weights<u64>
 
 // What is known of the labels: bits of `known`.
-constexpr u32 HAS_POSITIVE = 1;    // `positive` is the key of a value that labels of this dtype can have
-constexpr u32 NEGATIVES_KNOWN = 2;    // the others must be `zero`, or `minus_one` if there is HAS_MINUS_ONE
+constexpr u32 HAS_POSITIVE = 1;     // `positive` is the key of a value that labels of this dtype can have
+constexpr u32 NEGATIVES_KNOWN = 2;  // the others must be `zero`, or `minus_one` if there is HAS_MINUS_ONE
 constexpr u32 HAS_MINUS_ONE = 4;
 
 // Of each series, the spread of the labels that are not positive: the highest key, and the highest complement of one.

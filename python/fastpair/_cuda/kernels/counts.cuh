@@ -20,7 +20,7 @@ __device__ __forceinline__ double to_double(Wide128 value) {
     if (!value.high) return double(value.low);
     const int shift = __clzll(i64(value.high));
     u64 top = value.high << shift | (shift ? value.low >> (64 - shift) : 0);
-    if (value.low << shift) top |= 1;    // what is cut off only matters where it breaks a tie
+    if (value.low << shift) top |= 1;  // what is cut off only matters where it breaks a tie
     return double(top) * __longlong_as_double(i64(1023 + 64 - shift) << 52);
 }
 
@@ -38,7 +38,7 @@ template <class T>
 __device__ __forceinline__ T sum_of_block(T value) {
     __shared__ T sums[32];
     value = sum_of_warp(value);
-    __syncthreads();    // of the last call, sums may still be read
+    __syncthreads();  // of the last call, sums may still be read
     if (lane_of_thread() == 0) sums[warp_of_thread()] = value;
     __syncthreads();
     const int warps = (blockDim.x + 31) / 32;
@@ -54,7 +54,7 @@ __device__ __forceinline__ u64 sum_before_thread(u64 value, u64& total) {
         const u64 lower = __shfl_up_sync(ALL_LANES, upto, step);
         if (lane_of_thread() >= step) upto += lower;
     }
-    __syncthreads();    // of the last call, sums may still be read
+    __syncthreads();  // of the last call, sums may still be read
     if (lane_of_thread() == 31) sums[warp_of_thread()] = upto;
     __syncthreads();
     u64 before = upto - value;

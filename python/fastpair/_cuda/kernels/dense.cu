@@ -90,7 +90,7 @@ __device__ __forceinline__ double scores_of_tile(Metric metric, const T* const (
     }
     Facts left = x_facts[0], right = y_facts[0];
 #pragma unroll
-    for (int a = 1; a < SIDE; ++a) {    // an index that is known only then would put them into local memory
+    for (int a = 1; a < SIDE; ++a) {  // an index that is known only then would put them into local memory
         if (lane_of_pair() / SIDE == a) left = x_facts[a];
         if (lane_of_pair() % SIDE == a) right = y_facts[a];
     }
@@ -114,9 +114,9 @@ __device__ __forceinline__ double scores_of_tile(Metric metric, const u32* const
 }
 
 template <class T>
-__global__ void __launch_bounds__(256) all_scores(const T* x, const T* y, const Facts* x_facts, const Facts* y_facts,
-                                                  i64 rows, i64 columns, i64 width, int metric, float* narrow,
-                                                  double* wide) {
+__global__ void __launch_bounds__(256)
+    all_scores(const T* x, const T* y, const Facts* x_facts, const Facts* y_facts, i64 rows, i64 columns, i64 width,
+               int metric, float* narrow, double* wide) {
     constexpr i64 REACH = SIDE * TILES_OF_A_BLOCK;
     const i64 across = (columns + REACH - 1) / REACH;
     const int group = threadIdx.x / LANES_OF_PAIR;
@@ -126,7 +126,7 @@ __global__ void __launch_bounds__(256) all_scores(const T* x, const T* y, const 
     const T *own_x[SIDE], *own_y[SIDE];
     Facts own_x_facts[SIDE], own_y_facts[SIDE];
 #pragma unroll
-    for (int a = 0; a < SIDE; ++a) {    // at the border, the last row stands for those beyond it
+    for (int a = 0; a < SIDE; ++a) {  // at the border, the last row stands for those beyond it
         const i64 i = min(top + a, rows - 1), j = min(left + a, columns - 1);
         own_x[a] = x + i * width;
         own_y[a] = y + j * width;

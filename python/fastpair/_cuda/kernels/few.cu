@@ -7,7 +7,7 @@
 
 //: exact_values<Half>, exact_values<Bfloat16>, exact_values<float>, exact_values<double>, exact_values<signed char>
 
-constexpr int FEW = 4;    // rows of x
+constexpr int FEW = 4;  // rows of x
 
 // The sums of a row of y with some rows of x, in each of the 16 lanes.
 template <class Terms, class T>

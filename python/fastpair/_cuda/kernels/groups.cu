@@ -31,7 +31,7 @@ __global__ void insert_ids(const Id* ids, i64 count, Row* cells, u64 places) {
         Row seen = cells[cell];
         if (seen == none<Row>()) seen = atomicCAS(&cells[cell], none<Row>(), Row(i));
         if (seen == none<Row>()) return;
-        if (ids[seen] == id) {    // rows of a cell change, but their id does not
+        if (ids[seen] == id) {  // rows of a cell change, but their id does not
             if (Row(i) < seen) atomicMin(&cells[cell], Row(i));
             return;
         }

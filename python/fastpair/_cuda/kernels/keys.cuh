@@ -7,9 +7,9 @@
 #pragma once
 #include "common.cuh"
 
-constexpr int UNSIGNED = 0, SIGNED = 1, FLOAT = 2, BFLOAT = 3, BOOL = 4;    // of bool, what is not zero is true
-constexpr int RANK = 5;    // the place of a score among the distinct ones of a call
-constexpr u32 NO_RANK = 0xffffffffu;    // of a NaN
+constexpr int UNSIGNED = 0, SIGNED = 1, FLOAT = 2, BFLOAT = 3, BOOL = 4;  // of bool, what is not zero is true
+constexpr int RANK = 5;               // the place of a score among the distinct ones of a call
+constexpr u32 NO_RANK = 0xffffffffu;  // of a NaN
 
 template <class Word>
 __device__ __forceinline__ Word key_of(Word bits, int kind) {
@@ -31,7 +31,7 @@ __device__ __forceinline__ bool is_nan(Word bits, int kind) {
 }
 
 // The number in float64, exactly but for 64-bit integers.
-__device__ __forceinline__ double float_of(u8) { return 0.0; }    // there are no floats of 8 bits
+__device__ __forceinline__ double float_of(u8) { return 0.0; }  // there are no floats of 8 bits
 __device__ __forceinline__ double float_of(u16 bits) { return to_double(Half{bits}); }
 __device__ __forceinline__ double float_of(u32 bits) { return __uint_as_float(bits); }
 __device__ __forceinline__ double float_of(u64 bits) { return __longlong_as_double(i64(bits)); }

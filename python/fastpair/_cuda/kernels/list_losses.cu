@@ -1,10 +1,11 @@
-// Losses over the pairs of lists, value and derivatives: of a surrogate for pairs of different relevance, and LambdaLoss.
+// Losses over the pairs of lists, value and derivatives: of a surrogate for pairs of different relevance, and
+// LambdaLoss.
 //
-// `prepare` reads scores, relevance and a third number of any dtype, `gather_sorted` brings them into ascending order of
-// relevance (segments.cu finds that order). Then the pairs of an item are two stretches of its list: 8 lanes step through
-// those below it for the value and its own derivative, and, where derivatives are wanted, through those above for the
-// rest. Short lists share blocks, long ones are spread over many: no block knows of lists. Nothing but columns of
-// n numbers is written, and sums are in an order that depends on the list alone.
+// `prepare` reads scores, relevance and a third number of any dtype, `gather_sorted` brings them into ascending order
+// of relevance (segments.cu finds that order). Then the pairs of an item are two stretches of its list: 8 lanes step
+// through those below it for the value and its own derivative, and, where derivatives are wanted, through those above
+// for the rest. Short lists share blocks, long ones are spread over many: no block knows of lists. Nothing but columns
+// of n numbers is written, and sums are in an order that depends on the list alone.
 //
 // O(pairs) time, one and a half times that with derivatives; memory: about 80 bytes an item.
 #include "lists.cuh"
@@ -32,8 +33,8 @@ __device__ __forceinline__ Own own_item() {
 // What a warp of 8 lanes an item adds up.
 __device__ __forceinline__ double total(double value, const Own& own) { return sum_of_group(value, LANES, own.group); }
 
-// Brings the numbers of all items into the order of lists as float64, and finds the lists with a NaN among the scores of
-// items that count. Without a third array the third number is not written.
+// Brings the numbers of all items into the order of lists as float64, and finds the lists with a NaN among the scores
+// of items that count. Without a third array the third number is not written.
 __global__ void prepare(const void* scores, int scores_kind, const void* relevance, int relevance_kind,
                         const void* extra, int extra_kind, const i64* rows, const i64* offsets, i64 count, i64 items,
                         double* own_scores, double* own_relevance, double* own_extra, i64* lists, int* broken) {
@@ -42,7 +43,7 @@ __global__ void prepare(const void* scores, int scores_kind, const void* relevan
     const i64 row = rows ? rows[item] : item, list = list_of(offsets, count, item);
     const double score = number_at(scores, scores_kind, row), grade = number_at(relevance, relevance_kind, row);
     own_scores[item] = score;
-    own_relevance[item] = grade + 0.0;    // one zero, not two
+    own_relevance[item] = grade + 0.0;  // one zero, not two
     if (extra) own_extra[item] = number_at(extra, extra_kind, row);
     lists[item] = list;
     if (score != score && grade == grade) atomicOr(&broken[list], 1);
@@ -63,7 +64,7 @@ __global__ void gather_sorted(const double* scores, const double* relevance, con
 
 // The stretches of items that an item makes pairs with.
 struct Stretches {
-    i64 begin, lower, upper, end;    // below it: begin .. lower; above it: upper .. end
+    i64 begin, lower, upper, end;  // below it: begin .. lower; above it: upper .. end
 };
 __device__ __forceinline__ Stretches stretches_of(const double* relevance, double grade, i64 begin, i64 end) {
     const i64 last = end_of_numbers(relevance, begin, end);
@@ -72,8 +73,8 @@ __device__ __forceinline__ Stretches stretches_of(const double* relevance, doubl
 }
 
 // Writes what an item adds to its list: an item without relevance nothing, one of a list with NaN that, once.
-__device__ bool is_settled(const Own& own, double grade, bool broken, i64 begin, i64 items, int columns,
-                           double* sums, i64 place, double* gradient) {
+__device__ bool is_settled(const Own& own, double grade, bool broken, i64 begin, i64 items, int columns, double* sums,
+                           i64 place, double* gradient) {
     const bool counts = grade == grade;
     if (counts && !broken) return false;
     if (own.lane) return true;
@@ -157,7 +158,7 @@ struct Placed {
 };
 struct Swap {
     int scheme;
-    double mu, scale;    // scale: one over the ideal DCG
+    double mu, scale;  // scale: one over the ideal DCG
     const double* by_distance;
     i64 distances;
 

@@ -29,7 +29,7 @@ __device__ __forceinline__ double number_at(const void* values, int kind, i64 in
 
 // The last list that begins at or before an item: the one that holds it, since empty lists behind it begin later.
 __device__ __forceinline__ i64 list_of(const i64* offsets, i64 count, i64 item) {
-    i64 low = 0, high = count;    // offsets[low] <= item
+    i64 low = 0, high = count;  // offsets[low] <= item
     while (high - low > 1) {
         const i64 middle = (low + high) / 2;
         if (offsets[middle] <= item) {
@@ -65,7 +65,8 @@ __device__ __forceinline__ Piece piece_of(const i64* offsets, i64 count, i64 uni
     return {low, begin, min(begin + UNIT, offsets[low + 1])};
 }
 
-// How many of the sorted numbers of begin .. end are below `bound`, or also those equal to it; NaN are last and above all.
+// How many of the sorted numbers of begin .. end are below `bound`, or also those equal to it; NaN are last and above
+// all.
 __device__ __forceinline__ i64 first_above(const double* sorted, i64 begin, i64 end, double bound, bool also_equal) {
     while (begin < end) {
         const i64 middle = (begin + end) / 2;

@@ -20,7 +20,7 @@
 
 struct Found {
     double key;
-    i64 column;    // -1: none
+    i64 column;  // -1: none
 
     // Whether this comes before another: a column that is nearer, or farther, or the first of equal ones.
     __device__ __forceinline__ bool beats(const Found& other, bool nearest) const {
@@ -153,7 +153,7 @@ __global__ void references(ROLE_PARAMETERS, TILE_PARAMETERS(T), const i64* offse
     if (lane_of_thread() == 0) counts[row] = place - offsets[row];
 }
 
-constexpr int STEPS = 8;    // of 32 pairs, which a warp looks at together
+constexpr int STEPS = 8;  // of 32 pairs, which a warp looks at together
 
 // Writes which pairs of a role lie in each band.
 template <class T>
@@ -176,7 +176,7 @@ __global__ void band_bits(ROLE_PARAMETERS, TILE_PARAMETERS(T), BAND_PARAMETERS, 
     const i64 end = band.first_result(row + 1);
     for (i64 result = band.first_result(row); result < end; ++result) {
         const Limits limits = band.of(result, line.metric);
-        u32 word = 0, open = 0;    // of lane `step`
+        u32 word = 0, open = 0;  // of lane `step`
 #pragma unroll
         for (int step = 0; step < STEPS; ++step) {
             const bool own = among >> step & 1, sure = own && limits.surely_hold(pairs[step]);

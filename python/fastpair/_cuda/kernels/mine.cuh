@@ -10,9 +10,9 @@
 #include "score.cuh"
 
 // A tile: sums, rows of x and y, and its place; `begin` is the row of the first result.
-#define TILE_PARAMETERS(T)                                                                                           \
-    const float *sums, i64 tile_rows, i64 tile_columns, const T *x, const T *y, const Facts *x_facts,                \
-        const Facts *y_facts, const Traits *x_traits, const Traits *y_traits, i64 width, int metric, float factor,   \
+#define TILE_PARAMETERS(T)                                                                                         \
+    const float *sums, i64 tile_rows, i64 tile_columns, const T *x, const T *y, const Facts *x_facts,              \
+        const Facts *y_facts, const Traits *x_traits, const Traits *y_traits, i64 width, int metric, float factor, \
         i64 first_row, i64 first_column, i64 all_columns, i64 begin
 #define LINE(T, i)                                                                                      \
     Line<T> {                                                                                           \
@@ -62,13 +62,13 @@ struct Line {
 #define BAND_PARAMETERS                                                                                               \
     const double *reference_of, const i64 *offsets, double lower, double upper, bool closed_below, bool closed_above, \
         double ceiling
-#define BAND                                                                               \
+#define BAND \
     Band { reference_of, offsets, lower, upper, closed_below, closed_above, ceiling }
 
 struct Limits {
     double lower, upper;
     bool closed_below, closed_above;
-    float lower_floor, lower_ceiling, upper_floor, upper_ceiling;    // around the values that these have in tiles
+    float lower_floor, lower_ceiling, upper_floor, upper_ceiling;  // around the values that these have in tiles
 
     __device__ __forceinline__ bool hold(double key) const {
         return (key > lower || (closed_below && key == lower)) && (key < upper || (closed_above && key == upper));

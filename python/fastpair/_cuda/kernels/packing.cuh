@@ -9,7 +9,8 @@ __device__ __forceinline__ u32 packed_word(u32 vote) {
 }
 
 // Writes the words of the first `words` lanes, a multiple of 8, to `row` from byte `first` on, as far as the row goes.
-// Rows may begin at any byte: then neighbouring lanes write neighbouring bytes of words that they fetch from each other.
+// Rows may begin at any byte: then neighbouring lanes write neighbouring bytes of words that they fetch from each
+// other.
 __device__ __forceinline__ void write_words(u8* row, i64 first, i64 stride, u32 word, int words) {
     const int lane = lane_of_thread();
     if (reinterpret_cast<u64>(row + first) % 4 == 0 && first + 4 * words <= stride) {

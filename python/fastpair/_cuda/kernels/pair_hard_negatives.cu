@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(MOST_THREADS)
         row.write(j, strange ? value : own_slope, s, sum);
     }
     product = sum_of_block(product);
-    if (clamped) product -= factor * slope;    // e^(-1 / t) itself
+    if (clamped) product -= factor * slope;  // e^(-1 / t) itself
     row.keep_sum(sum);
     row.finish(value, strange ? value : -product * inverse, strange ? value : 0.0);
 }

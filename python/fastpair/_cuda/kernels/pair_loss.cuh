@@ -11,9 +11,9 @@
 #include "metric.cuh"
 #include "roles.cuh"
 
-#define ROW_PARAMETERS(T)                                                                                           \
-    T *similarities, T *appended, i64 columns, i64 further, i64 first_row, const u8 *kinds, int metric,             \
-        const double *x_scales, const double *y_scales, const double *factors, float *low, double *sums,            \
+#define ROW_PARAMETERS(T)                                                                                \
+    T *similarities, T *appended, i64 columns, i64 further, i64 first_row, const u8 *kinds, int metric,  \
+        const double *x_scales, const double *y_scales, const double *factors, float *low, double *sums, \
         double *values, u8 *valid, double *slopes
 #define ROW(T)                                                                                                      \
     Row<T>(similarities, appended, columns, further, first_row, kinds, Metric(metric), x_scales, y_scales, factors, \
@@ -113,12 +113,23 @@ struct Row {
                                    const u8* kinds, Metric metric, const double* x_scales, const double* y_scales,
                                    const double* factors, float* low, double* sums, double* values, u8* valid,
                                    double* slopes, const Roles& roles)
-        : columns(columns), all(columns + further_columns), index(first_row + blockIdx.x),
-          own(similarities + blockIdx.x * columns), further(appended + blockIdx.x * further_columns),
-          kinds(kinds ? kinds + blockIdx.x * all : nullptr), metric(metric), scales(y_scales),
-          scale(x_scales ? x_scales[index] : 1.0), factor(factors ? factors[index] : 1.0),
-          low(low ? low + blockIdx.x * columns : nullptr), sums(sums), values(values), valid(valid), slopes(slopes),
-          roles(roles), role(roles.row(index)) {}
+        : columns(columns),
+          all(columns + further_columns),
+          index(first_row + blockIdx.x),
+          own(similarities + blockIdx.x * columns),
+          further(appended + blockIdx.x * further_columns),
+          kinds(kinds ? kinds + blockIdx.x * all : nullptr),
+          metric(metric),
+          scales(y_scales),
+          scale(x_scales ? x_scales[index] : 1.0),
+          factor(factors ? factors[index] : 1.0),
+          low(low ? low + blockIdx.x * columns : nullptr),
+          sums(sums),
+          values(values),
+          valid(valid),
+          slopes(slopes),
+          roles(roles),
+          role(roles.row(index)) {}
 
     __device__ __forceinline__ bool with_gradient() const { return slopes != nullptr; }
 

@@ -44,7 +44,7 @@ struct Miner {
                 if (s > nearest) nearest = s;
                 return NEGATIVE;
             }
-            if (both && s >= upper) return IGNORED;    // a duplicate
+            if (both && s >= upper) return IGNORED;  // a duplicate
             ++positives;
             sum += s;
             if (s < least) least = s;
@@ -100,7 +100,7 @@ __device__ void keep_hardest(const Row<T>& row, u8* roles, i64 k) {
             return role;
         });
         __syncthreads();
-        int digit = 255;    // the highest digit with which there are enough
+        int digit = 255;  // the highest digit with which there are enough
         for (; digit > 0 && counts[digit] < wanted; --digit) wanted -= counts[digit];
         last |= Key(digit) << shift;
         known |= Key(0xff) << shift;

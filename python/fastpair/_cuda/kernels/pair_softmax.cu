@@ -141,7 +141,7 @@ __global__ void __launch_bounds__(MOST_THREADS)
         surplus = positive_factors ? 1.0 - part - smoothing : 0.0;
         value = log(z.sum) + (z.most - part * logit - shared);
         if (by_logs) value -= part * (log(own.sum) - (several == LOG_MEAN ? log(positives) : 0.0));
-        if (by_logs && own.sum == 0.0) value = not_a_number();    // no difference of positives that are all -inf
+        if (by_logs && own.sum == 0.0) value = not_a_number();  // no difference of positives that are all -inf
     }
     double outer = 1.0;
     if (focal_gamma != 0.0) {

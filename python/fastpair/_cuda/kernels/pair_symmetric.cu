@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(MOST_THREADS)
     const double value = 0.5 * ((of_row.most - own + log(of_row.sum)) + (of_column.most - own + log(of_column.sum)));
     if (!row.with_gradient()) return row.finish(value, 0.0, 0.0);
 
-    __syncthreads();    // before the similarity of the positive, which all have read, is overwritten
+    __syncthreads();  // before the similarity of the positive, which all have read, is overwritten
     const double half = 0.5 * inverse, of_sum = of_row.inverse();
     double moment = 0.0, sum = 0.0;
     for (i64 j = threadIdx.x; j < row.all; j += blockDim.x) {

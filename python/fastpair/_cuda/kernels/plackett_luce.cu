@@ -1,8 +1,8 @@
 // The Plackett-Luce loss of lists, and the cross-entropy of lists.
 //
 // Plackett-Luce: items come by descending relevance. Scans (segments.cu) give the sum of e^score from each item on,
-// relative to the largest score; steps are then independent of each other, and scans of their reciprocals give what they
-// take from each item. O(n) time, memory about 150 bytes an item.
+// relative to the largest score; steps are then independent of each other, and scans of their reciprocals give what
+// they take from each item. O(n) time, memory about 150 bytes an item.
 //
 // Cross-entropy: a warp for each unit of a list finds the largest score and the sum of exponentials, one for each list
 // joins these, and a second pass over the units gives the value and the derivatives. O(n); memory: the derivatives.
@@ -58,9 +58,9 @@ __device__ Level level_of(const double* relevance, i64 item, i64 begin, i64 end,
     return level;
 }
 
-// Columns of `sums`: what the step of an item adds to the loss, and to the number of steps. `tops` and `masses` are those
-// of what is left from each item on. `step_tops` and `step_masses` are one over the denominator of the step (0 if it
-// does not count), `tie_masses` the same times the item's place in its tie.
+// Columns of `sums`: what the step of an item adds to the loss, and to the number of steps. `tops` and `masses` are
+// those of what is left from each item on. `step_tops` and `step_masses` are one over the denominator of the step (0 if
+// it does not count), `tie_masses` the same times the item's place in its tie.
 __global__ void luce_terms(const double* scores, const double* relevance, const double* tops, const double* masses,
                            const i64* lists, const int* broken, const i64* offsets, i64 items, i64 steps, int ties,
                            double* sums, double* step_tops, double* step_masses, double* tie_masses) {
@@ -160,9 +160,7 @@ __device__ __forceinline__ void store(const Entropy& own, double* out, i64 at, i
 __device__ __forceinline__ Entropy load(const double* from, i64 at, i64 length) {
     return {{from[at], from[length + at]}, {from[2 * length + at], from[3 * length + at]}, from[4 * length + at]};
 }
-__device__ __forceinline__ Entropy no_entropy() {
-    return {{-infinity(), 0.0}, {-infinity(), 0.0}, 0.0};
-}
+__device__ __forceinline__ Entropy no_entropy() { return {{-infinity(), 0.0}, {-infinity(), 0.0}, 0.0}; }
 __device__ __forceinline__ void add(Entropy& own, const Entropy& other, int target) {
     own.scores = joined(own.scores, other.scores);
     if (target == RAW) {

@@ -72,10 +72,10 @@ struct Bins {
     }
 };
 
-// Adds the admitted scores of a tile to the counts of their bins; with labels of both sides, those of pairs of one label
-// to the second half. With `upper`, x is y, and each pair of two rows counts once. A block takes every gridDim.x-th row
-// and, of its columns, a part; it counts in shared memory where there is room (`copies` of the bins, so that fewer lanes
-// meet), else at once.
+// Adds the admitted scores of a tile to the counts of their bins; with labels of both sides, those of pairs of one
+// label to the second half. With `upper`, x is y, and each pair of two rows counts once. A block takes every
+// gridDim.x-th row and, of its columns, a part; it counts in shared memory where there is room (`copies` of the bins,
+// so that fewer lanes meet), else at once.
 template <class T>
 __global__ void bin_scores(const float* sums, i64 rows, i64 columns, PAIR_PARAMETERS(T), double low, double high,
                            i64 bins, const i64* x_labels, const i64* y_labels, bool upper, int copies, u64* counts) {
@@ -119,8 +119,8 @@ __global__ void bin_scores(const float* sums, i64 rows, i64 columns, PAIR_PARAME
     }
 }
 
-// What a lane has seen of a row: the sum of the exponentials of scores times a scale, with the largest exponent taken out;
-// or the sum of scores and how many there are.
+// What a lane has seen of a row: the sum of the exponentials of scores times a scale, with the largest exponent taken
+// out; or the sum of scores and how many there are.
 struct Sums {
     double sum, other;
 };

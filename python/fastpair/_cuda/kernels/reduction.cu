@@ -29,7 +29,7 @@ __global__ void divide_lists(const double* totals, const double* upstream, i64 c
     if (kind == SIZES) divisor = totals[1];
     if (kind == VALID) divisor = totals[2];
     if (kind == ALL) divisor = double(count);
-    if (!(totals[2] > 0.0)) divisor = 1.0;    // all scales are 0
+    if (!(totals[2] > 0.0)) divisor = 1.0;  // all scales are 0
     if (list == 0) *value = totals[0] / divisor;
     if (list < count) scales[list] = upstream ? scales[list] * upstream[list] : scales[list] / divisor;
 }

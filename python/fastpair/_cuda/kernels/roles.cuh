@@ -13,10 +13,10 @@ enum Told { NOWHERE = 0, DIAGONAL = 1, BY_COLUMN = 2, BY_LABEL = 3, BY_BOOLS = 4
 #define ROLE_PARAMETERS                                                                                            \
     int positives_told, const void *positives_x, const i64 *positives_y, const i64 *own_columns, int ignored_told, \
         const u8 *ignored_pairs, const i64 *groups_x, const i64 *groups_y, const i64 *ids_x, const i64 *ids_y
-#define ROLES(columns)                                                                                       \
-    Roles {                                                                                                  \
+#define ROLES(columns)                                                                                         \
+    Roles {                                                                                                    \
         columns, positives_told, positives_x, positives_y, own_columns, ignored_told, ignored_pairs, groups_x, \
-            groups_y, ids_x, ids_y                                                                           \
+            groups_y, ids_x, ids_y                                                                             \
     }
 
 // Whether pair (row, column) of `columns` in a row is in a mask: bools, or bits with the first of eight highest.

@@ -12,7 +12,8 @@ struct Report {
     u64 bad, largest;
 };
 
-// The facts of each row. Rows of the second side of a cosine stay as they are if their squares lose nothing that matters.
+// The facts of each row. Rows of the second side of a cosine stay as they are if their squares lose nothing that
+// matters.
 template <class T>
 __global__ void row_facts(const T* rows, i64 count, i64 width, int metric, bool second, Facts* facts, Report* report) {
     const i64 row = (i64(blockIdx.x) * blockDim.x + threadIdx.x) / LANES_OF_PAIR;

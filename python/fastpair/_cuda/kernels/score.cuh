@@ -12,8 +12,8 @@
 
 constexpr int LANES_OF_PAIR = 16;
 
-// The power of two that a row is multiplied by, for cosines: it changes no bit of the result but keeps huge and tiny rows
-// within range; 1 for other metrics. And the sum of squares of the row after that.
+// The power of two that a row is multiplied by, for cosines: it changes no bit of the result but keeps huge and tiny
+// rows within range; 1 for other metrics. And the sum of squares of the row after that.
 struct Facts {
     double power, square;
 };
@@ -31,7 +31,8 @@ __device__ __forceinline__ T sum_of_pair(T value) {
 
 template <class T>
 __device__ __forceinline__ T largest_of_pair(T value) {
-    for (int step = LANES_OF_PAIR / 2; step; step /= 2) value = fmax(value, __shfl_xor_sync(lanes_of_pair(), value, step));
+    for (int step = LANES_OF_PAIR / 2; step; step /= 2)
+        value = fmax(value, __shfl_xor_sync(lanes_of_pair(), value, step));
     return value;
 }
 
@@ -71,8 +72,8 @@ __device__ __forceinline__ double power_near_one(double largest) {
     return largest > 0.0 ? __longlong_as_double(i64(bounded + 1023) << 52) : 1.0;
 }
 
-// The facts of a row with this largest magnitude and sum of squares. Rows of the second side of a cosine stay as they are if
-// their squares lose nothing that matters.
+// The facts of a row with this largest magnitude and sum of squares. Rows of the second side of a cosine stay as they
+// are if their squares lose nothing that matters.
 template <class T>
 __device__ __forceinline__ Facts facts_of_elements(Metric metric, const T* elements, i64 width, bool second,
                                                    double largest, double square) {
@@ -105,7 +106,7 @@ __device__ __forceinline__ double distance_of_bits(Metric metric, u64 differing,
 // The score of a row of x and a row of y. All 16 lanes of the pair call it with the same arguments and get it.
 template <class T>
 __device__ __noinline__ double score_of_rows(Metric metric, const T* x, const T* y, i64 width, Facts x_facts,
-                                                Facts y_facts) {
+                                             Facts y_facts) {
     double sum;
     if (metric == MANHATTAN) {
         sum = sum_of_terms<AbsoluteDifference>(x, y, width, 1.0, 1.0);

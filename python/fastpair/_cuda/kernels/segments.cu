@@ -1,8 +1,8 @@
-// Reductions and scans of ragged lists, their elements in order, and scales of their gradients: what losses over lists are
-// composed of. Everything costs O(n) but the order, which takes O(log) passes over lists longer than a run.
+// Reductions and scans of ragged lists, their elements in order, and scales of their gradients: what losses over lists
+// are composed of. Everything costs O(n) but the order, which takes O(log) passes over lists longer than a run.
 //
-// A reduction has two launches: a warp for each unit of up to 2048 items, then one for each list and its units. A scan has
-// three: tiles, the states that tiles hand on, tiles again. Sums are in float64 and in an order that depends on the
+// A reduction has two launches: a warp for each unit of up to 2048 items, then one for each list and its units. A scan
+// has three: tiles, the states that tiles hand on, tiles again. Sums are in float64 and in an order that depends on the
 // offsets alone.
 #include "lists.cuh"
 
@@ -14,7 +14,7 @@ struct Sum {
     __device__ static double empty() { return 0.0; }
     __device__ static double of(double a, double b) { return a + b; }
 };
-struct Most {    // NaN if there is one
+struct Most {  // NaN if there is one
     __device__ static double empty() { return -infinity(); }
     __device__ static double of(double a, double b) { return a > b || a != a ? a : b; }
 };
@@ -93,7 +93,7 @@ __device__ State scan_block(State own, State& carry) {
     before = {__shfl_up_sync(ALL_LANES, own.top, 1), __shfl_up_sync(ALL_LANES, own.mass, 1),
               __shfl_up_sync(ALL_LANES, own.closed, 1)};
     if (lane == 0) before = nothing();
-    __syncthreads();    // what an earlier call left is read
+    __syncthreads();  // what an earlier call left is read
     if (lane == 31) of_warp[warp] = own;
     __syncthreads();
     State ahead = carry;
@@ -108,7 +108,7 @@ __device__ State scan_block(State own, State& carry) {
 // The elements of a scan from the first item on or from the last; segments begin where `heads` says.
 struct Elements {
     const double* tops;
-    const double* masses;    // null: all 1
+    const double* masses;  // null: all 1
     const u8* heads;
     i64 items;
     int backwards;

@@ -1,8 +1,8 @@
 // Soft ranks of lists, pair by pair: 1/2 + sum_j sigmoid((s_j - s_i) / temperature) over the list of item i, itself
 // included, and the product of upstream gradients with their Jacobian.
 //
-// A thread has an item, a block has items of one list, which passes through shared memory. A NaN makes its list NaN. Lists
-// of more than `longest` items are left alone. O(sum of squares of lengths) time; no memory.
+// A thread has an item, a block has items of one list, which passes through shared memory. A NaN makes its list NaN.
+// Lists of more than `longest` items are left alone. O(sum of squares of lengths) time; no memory.
 #include "softplus.cuh"
 
 //: ranks_of_lists, pull_back_lists
@@ -14,8 +14,10 @@ __device__ __forceinline__ i64 list_of_block(const i64* offsets, i64 lists, i64&
     i64 low = 0, high = lists - 1;
     while (low < high) {
         const i64 middle = low + (high - low + 1) / 2;
-        if (offsets[middle] / TILE + middle <= i64(blockIdx.x)) low = middle;
-        else high = middle - 1;
+        if (offsets[middle] / TILE + middle <= i64(blockIdx.x))
+            low = middle;
+        else
+            high = middle - 1;
     }
     first = offsets[low] + (blockIdx.x - (offsets[low] / TILE + low)) * TILE;
     return low;

@@ -1,15 +1,15 @@
 // Sums over a block and running sums along an array, always in the same order, so that results do not depend on which
 // block comes first.
 //
-// A running sum goes in three kernels: the total of each chunk; one block turns totals into what stands before each chunk;
-// each chunk runs through its elements. A state is anything that can be carried on: `left.then(right)` moves `left` to the
-// place of `right` and joins both, and `State::none()` joins without effect.
+// A running sum goes in three kernels: the total of each chunk; one block turns totals into what stands before each
+// chunk; each chunk runs through its elements. A state is anything that can be carried on: `left.then(right)` moves
+// `left` to the place of `right` and joins both, and `State::none()` joins without effect.
 #pragma once
 #include "common.cuh"
 
 constexpr int SUM_THREADS = 256;
 constexpr int SCAN_THREADS = 128;
-constexpr int SCAN_EACH = 8;                                // consecutive elements of a thread
+constexpr int SCAN_EACH = 8;  // consecutive elements of a thread
 constexpr i64 SCAN_CHUNK = SCAN_THREADS * SCAN_EACH;
 
 // The sum over a block of SUM_THREADS, in thread 0; `room` has a double for each warp.

@@ -1,4 +1,5 @@
-// What a pair costs, as a function of how far the negative stands above the positive: x = (s_j - s_i + shift) / temperature.
+// What a pair costs, as a function of how far the negative stands above the positive: x = (s_j - s_i + shift) /
+// temperature.
 //
 // A formula gives its value and its derivative with `at`, and with `slope` the derivative alone, which may cost less.
 #pragma once

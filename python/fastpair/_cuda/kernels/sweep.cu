@@ -1,7 +1,8 @@
 // Hinges over all pairs: for each query the moments of the places below it, in a sorted table of places.
 //
-// The state of a place is the number and the first and second moments, about it, of all places up to it: sums of positive
-// terms that move along, so nothing cancels, however large the scores. A query finds its place and moves on to itself.
+// The state of a place is the number and the first and second moments, about it, of all places up to it: sums of
+// positive terms that move along, so nothing cancels, however large the scores. A query finds its place and moves on to
+// itself.
 #include "softplus.cuh"
 #include "sums.cuh"
 
@@ -58,8 +59,8 @@ __global__ void moments(const double* places, const double* weights, i64 count, 
 // SUM_THREADS queries go to `totals`, derivatives to `slopes`; either may be null. Values need one moment more.
 template <bool SQUARED>
 __global__ void below(const double* queries, i64 rows, double sign, const double* weights, const double* places,
-                      i64 count, const double* counts, const double* firsts, const double* seconds,
-                      double temperature, double* totals, double* slopes) {
+                      i64 count, const double* counts, const double* firsts, const double* seconds, double temperature,
+                      double* totals, double* slopes) {
     __shared__ double room[SUM_THREADS / 32];
     const i64 row = i64(blockIdx.x) * SUM_THREADS + threadIdx.x;
     double value = 0;
@@ -68,14 +69,16 @@ __global__ void below(const double* queries, i64 rows, double sign, const double
         i64 low = 0, high = count;
         while (low < high) {
             const i64 middle = low + (high - low) / 2;
-            if (places[middle] < query) low = middle + 1;
-            else high = middle;
+            if (places[middle] < query)
+                low = middle + 1;
+            else
+                high = middle;
         }
         double slope = 0;
         if (low > 0) {
             const i64 at = low - 1;
-            const Moments own = Moments{counts[at], firsts ? firsts[at] : 0.0, seconds ? seconds[at] : 0.0,
-                                        places[at]}.moved_to(query);
+            const Moments own =
+                Moments{counts[at], firsts ? firsts[at] : 0.0, seconds ? seconds[at] : 0.0, places[at]}.moved_to(query);
             slope = SQUARED ? 2 * own.first / temperature : own.count;
             value = SQUARED ? own.second / (temperature * temperature) : own.first / temperature;
         }

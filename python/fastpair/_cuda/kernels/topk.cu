@@ -189,8 +189,8 @@ struct Improvement {
         __syncthreads();
         bool marked = false;
         for (i64 first = begin, step = end - begin; first < end;) {
-            const i64 certain = collect(pairs, sums, first, min(first + step, end), threshold, ceiling, marked,
-                                        room.candidates);
+            const i64 certain =
+                collect(pairs, sums, first, min(first + step, end), threshold, ceiling, marked, room.candidates);
             __syncthreads();
             const int seen = room.candidates.seen;
             __syncthreads();
@@ -214,9 +214,8 @@ struct Improvement {
 // Block (i, part) improves state `part` of row i of the block of rows: states of a part follow each other for all
 // `rows`.
 template <class T>
-__global__ void __launch_bounds__(128)
-    improve_topk(float* sums, i64 columns, PAIR_PARAMETERS(T), i64 rows, i64 k, double* scores, i64* indices,
-                 float* thresholds, u64* above) {
+__global__ void __launch_bounds__(128) improve_topk(float* sums, i64 columns, PAIR_PARAMETERS(T), i64 rows, i64 k,
+                                                    double* scores, i64* indices, float* thresholds, u64* above) {
     __shared__ Room room;
     const i64 i = blockIdx.x;
     const Pairs<T> pairs = PAIRS(T, i);
