@@ -8,7 +8,7 @@ import helpers
 import numpy as np
 import oracle_similarity as oracle
 import pytest
-from fastpair.metrics import PairAuc, PairEer, _pairs, pair_auc, pair_eer
+from fastpair.metrics import PairAuc, PairEer, _labelled_pairs, pair_auc, pair_eer
 from searches import FLOAT_METRICS
 
 N, D = 60, 19
@@ -109,7 +109,7 @@ def test_the_interval_is_the_mass_of_mixed_bins():
 def test_many_pairs_are_counted(metric, threads):
     n = 2100
     x, labels, scores, positive = problem(metric, n=n)
-    assert n * (n - 1) // 2 > _pairs.MOST_PAIRS
+    assert n * (n - 1) // 2 > _labelled_pairs.MOST_PAIRS
     sign = 1 if metric == "cosine" else -1
     truth = fastpair.auc(sign * scores, positive)
     found = pair_auc(x, labels, metric=metric, num_threads=threads)
@@ -127,7 +127,7 @@ def test_work_is_cut_into_parts(monkeypatch):
     x, labels, scores, positive = problem("dot")
     truth = area(scores, positive)
     for cells in (1, 100, 1000):
-        monkeypatch.setattr(_pairs, "MOST_CELLS", cells)
+        monkeypatch.setattr(_labelled_pairs, "MOST_CELLS", cells)
         assert pair_auc(x, labels, metric="dot").auc == truth
 
 
@@ -244,3 +244,29 @@ def test_what_cannot_be_is_refused(function, arguments, error, words):
     with pytest.raises(error) as caught:
         function(**{"x": np.eye(4, 2), "labels": [0, 0, 1, 1], **arguments})
     assert re.search(words, str(caught.value)), str(caught.value)
+
+
+@pytest.mark.parametrize("metric", FLOAT_METRICS)
+@pytest.mark.parametrize("exact", [True, False])
+def test_on_a_gpu(cupy, metric, exact):
+    x, labels, _, _ = problem(metric, n=30)
+    for function in (pair_auc, pair_eer):
+        options = {"metric": metric, "exact": exact, "bins": 200}
+        found = function(cupy.asarray(x), cupy.asarray(labels), **options)
+        assert all(isinstance(value, cupy.ndarray) and value.ndim == 0 for value in found)
+        wanted = function(x, labels, **options)
+        np.testing.assert_allclose([float(value) for value in found], wanted, rtol=0, **closeness(metric))
+
+
+def closeness(metric):
+    """Poincare and Lorentz scores may differ in a last bit, and so may their place in a bin."""
+    return {"atol": 1e-2 if metric in ("poincare", "lorentz") else 0}
+
+
+@pytest.mark.parametrize("labels", [np.zeros(4, int), np.arange(4)])
+def test_undefined_on_a_gpu(cupy, labels):
+    for function in (pair_auc, pair_eer):
+        with pytest.warns(fastpair.UndefinedMetricWarning, match="labels are equal") as record:
+            found = function(cupy.eye(4), cupy.asarray(labels))
+        assert record[0].filename == __file__
+        assert all(np.isnan(float(value)) for value in found)
