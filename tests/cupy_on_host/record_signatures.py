@@ -8,8 +8,6 @@ import json
 import re
 from pathlib import Path
 
-import cupy
-
 
 def of_docstring(text):
     """Return the arguments that the first line of a docstring of Cython names."""
@@ -28,24 +26,24 @@ def arguments(item):
         return of_docstring(item.__doc__)
 
 
-public = {name: item for name, item in sorted(vars(cupy).items()) if not name.startswith("_") and callable(item)}
-plain = {name: item for name, item in public.items() if not inspect.isclass(item)}
-functions = {name: arguments(item) for name, item in plain.items() if not isinstance(item, cupy.ufunc)}
-methods = {name: of_docstring(item.__doc__) for name, item in vars(cupy.ndarray.__base__).items() if callable(item)}
-record = {
-    "cupy": cupy.__version__,
-    "functions": {name: found for name, found in functions.items() if found is not None},
-    "methods": {name: found for name, found in sorted(methods.items()) if found is not None and name[0] != "_"},
-    "ufuncs": [name for name, item in plain.items() if isinstance(item, cupy.ufunc)],
-}
+def main():
+    """Write the record."""
+    import cupy
+
+    public = {name: item for name, item in sorted(vars(cupy).items()) if not name.startswith("_") and callable(item)}
+    plain = {name: item for name, item in public.items() if not inspect.isclass(item)}
+    functions = {name: arguments(item) for name, item in plain.items() if not isinstance(item, cupy.ufunc)}
+    members = vars(cupy.ndarray.__base__).items()
+    methods = {name: of_docstring(item.__doc__) for name, item in members if callable(item)}
+    methods = {name: found for name, found in sorted(methods.items()) if found is not None and name[0] != "_"}
+    ufuncs = [name for name, item in plain.items() if isinstance(item, cupy.ufunc)]
+    text = f'{{\n "cupy": "{cupy.__version__}",\n'
+    for key, found in (("functions", functions), ("methods", methods)):
+        rows = (f"  {json.dumps(name)}: {json.dumps(own)}" for name, own in found.items() if own is not None)
+        text += f' "{key}": {{\n' + ",\n".join(rows) + "\n },\n"
+    text += ' "ufuncs": [\n' + ",\n".join(f"  {json.dumps(name)}" for name in ufuncs) + "\n ]\n}\n"
+    Path(__file__).with_name("signatures.json").write_text(text, encoding="utf-8")
 
 
-def lines(key):
-    """Write one section, an entry a line."""
-    rows = [f"  {json.dumps(name)}: {json.dumps(found)}" for name, found in record[key].items()]
-    return f' "{key}": {{\n' + ",\n".join(rows) + "\n }"
-
-
-text = f'{{\n "cupy": "{record["cupy"]}",\n{lines("functions")},\n{lines("methods")},\n'
-text += ' "ufuncs": [\n' + ",\n".join(f"  {json.dumps(name)}" for name in record["ufuncs"]) + "\n ]\n}\n"
-Path(__file__).with_name("signatures.json").write_text(text, encoding="utf-8")
+if __name__ == "__main__":
+    main()
