@@ -24,6 +24,14 @@ pub use float::Real;
 pub(crate) use float::{Doubles, Floats};
 use std::sync::atomic::{AtomicU8, Ordering};
 
+/// Lanes that are worked on side by side: the rows of x in a strip.
+pub const STRIP: usize = 32;
+
+/// A number for each lane.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[repr(C, align(64))]
+pub struct Strip<T>(pub [T; STRIP]);
+
 /// A register of unsigned keys.
 ///
 /// # Safety

@@ -8,15 +8,9 @@ mod thin;
 
 pub(crate) use thin::{FEW, STEP, sum_products_thin};
 
+pub use crate::simd::{STRIP, Strip};
+
 use crate::simd::{Ahead, Floats, Level, Real};
-
-/// Rows of x in a strip, the lanes of a tile.
-pub const STRIP: usize = 32;
-
-/// A number for each row of x in a strip.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-#[repr(C, align(64))]
-pub struct Strip<T>(pub [T; STRIP]);
 
 /// Columns in a slice: a slice of a strip takes 32 KiB (float32).
 pub(crate) const SLICE: usize = 256;
