@@ -46,7 +46,8 @@ PARAMETERS = {
     "hard_negatives": (
         "queries, corpus, positives, *, k, metric='cosine', range=(0, None), min_score=None, max_score=None, "
         "abs_margin=None, rel_margin=None, positive='min', exclude=None, query_labels=None, corpus_labels=None, "
-        f"teacher=None, sample='top', temperature=0.05, seed=None, fallback='short', duplicates='keep', {LONG}"
+        f"teacher=None, sample='top', temperature=0.05, seed=None, fallback='short', duplicates='keep', "
+        f"filter='auto', {LONG}"
     ),
     "interpolate_negatives": (
         "queue, shares=None, *, alpha=1.6, per_dimension=False, permutation=None, normalize=False, seed=None"
@@ -92,7 +93,8 @@ PARAMETERS = {
     ),
     "topk_negatives": (
         "x=None, y=None, *, k, positives=None, similarities=None, metric='cosine', filter=None, teacher=None, "
-        f"rank_range=None, skip_top=0, ids=None, append_relevant=False, seed=None, {LONG}"
+        f"rank_range=None, skip_top=0, ids=None, append_relevant=False, seed=None, "
+        f"search_filter='auto', {LONG}"
     ),
     "triplets": (
         "x, y=None, *, labels=None, positives=None, metric='cosine', kind='margin', margin=0.2, select='all', "

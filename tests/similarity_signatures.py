@@ -18,9 +18,10 @@ PARAMETERS = {
         "scores, labels, groups=None, *, offsets=None, weighting='uniform', weights=None, undefined='skip', "
         "pos_label=None, nan_policy='raise', num_threads=None"
     ),
-    "topk": f"x, y=None, k=10, *, metric='cosine', largest=None, {RULES}, {LONG}, out=None",
+    "topk": f"x, y=None, k=10, *, metric='cosine', largest=None, {RULES}, filter='auto', {LONG}, out=None",
     "radius": (
-        f"x, y=None, threshold=None, *, metric='cosine', largest=None, {RULES}, max_hits=None, sort=False, {LONG}"
+        f"x, y=None, threshold=None, *, metric='cosine', largest=None, {RULES}, max_hits=None, sort=False, "
+        f"filter='auto', {LONG}"
     ),
     "pairwise": (
         f"x, y=None, metric='dot', *, bandwidth=None, {COVARIANCES}, exact=False, {RESOURCES}, out=None, "

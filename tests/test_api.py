@@ -22,7 +22,7 @@ SIGNATURES = {
     **embedding_loss_signatures.SIGNATURES,
     **mining_signatures.SIGNATURES,
 }
-CLASSES = {"Corpus": ("topk", "radius", "count"), "TopkState": ("update", "merge", "result")}
+CLASSES = {"Corpus": ("topk", "radius", "count", "save", "load"), "TopkState": ("update", "merge", "result")}
 PUBLIC = {
     *("auc", "gauc", "show_config", "set_num_threads", "get_num_threads"),
     *("topk", "radius", "pairwise", *CLASSES, "similarity"),

@@ -39,6 +39,11 @@ CALLS = {
     "divergences": lambda **limits: fastpair.pairwise(abs(X), abs(Y), "kl", **limits),
     "pairwise of sparse": lambda **limits: fastpair.pairwise(sparse.csr_array(X), Y, "cosine", **limits),
     "corpus": lambda **limits: fastpair.Corpus([Y[:700], Y[700:]]).topk(X, 9, mask=MASK, **limits),
+    "topk of bf16": lambda **limits: fastpair.topk(X, Y, 9, filter="bf16", **limits),
+    "topk of int16": lambda **limits: fastpair.topk(X, Y, 9, filter="int16", metric="euclidean", **limits),
+    "radius of int8": lambda **limits: fastpair.radius(X, Y, 0.2, filter="int8", **limits),
+    "topk without a filter": lambda **limits: fastpair.topk(X, Y, 9, filter="off", **limits),
+    "packed corpus": lambda **limits: fastpair.Corpus(Y, filter="int8").topk(X, 9, **limits),
     "radius of a corpus": lambda **limits: fastpair.Corpus(Y).radius(X, 0.2, **limits),
     "count of a corpus": lambda **limits: fastpair.Corpus(Y).count(X, 0.2, **limits),
 }
@@ -123,6 +128,16 @@ def pairs(n, m):
 
 kinds = {
     "topk": (lambda n: (rows(n, 768), rows(8000, 768)), 4000, lambda x, y: fastpair.topk(x, y, 100, **limits)),
+    "bf16": (
+        lambda n: (rows(n, 768), rows(8000, 768)),
+        4000,
+        lambda x, y: fastpair.topk(x, y, 100, filter="bf16", **limits),
+    ),
+    "int8": (
+        lambda n: (rows(n, 768), rows(8000, 768)),
+        4000,
+        lambda x, y: fastpair.topk(x, y, 100, filter="int8", **limits),
+    ),
     "topk of many": (lambda n: (rows(n, 32), rows(20_000, 32)), 600, lambda x, y: fastpair.topk(x, y, 3000, **limits)),
     "few rows": (lambda n: (rows(n, 32), rows(60_000, 32)), 64, lambda x, y: fastpair.topk(x, y, 2000, **limits)),
     "long rows": (lambda n: (rows(n, 20_000), rows(300, 20_000)), 600, lambda x, y: fastpair.topk(x, y, 5, **limits)),
@@ -168,6 +183,8 @@ print(status("VmHWM") - before)
 
 OUTPUT = {
     "topk": 4000 * 100 * 16,
+    "bf16": 4000 * 100 * 16,
+    "int8": 4000 * 100 * 16,
     "topk of many": 600 * 3000 * 16,
     "few rows": 64 * 2000 * 16,
     "mask": 8000 * 5 * 16,
@@ -175,6 +192,8 @@ OUTPUT = {
 }
 BOUNDS = {
     "topk": (4, 8),
+    "bf16": (8, 16),
+    "int8": (8, 16),
     "topk of many": (8, 16),
     "few rows": (8, 16),
     "long rows": (8, 24),

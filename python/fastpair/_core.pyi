@@ -23,6 +23,7 @@ __all__ = [
     "mine_band",
     "mine_multi_similarity",
     "num_threads",
+    "pack",
     "pack_roles",
     "pair_loss",
     "pair_rows",
@@ -85,6 +86,8 @@ def topk(
     num_threads: int | None,
     max_memory: int | None = None,
     above: _Indices | None = None,
+    filter: str = "auto",
+    packed: npt.NDArray[np.uint8] | None = None,
 ) -> None: ...
 def radius(
     x: _Array,
@@ -98,7 +101,16 @@ def radius(
     progress: _Report | None,
     num_threads: int | None,
     max_memory: int | None = None,
+    filter: str = "auto",
+    packed: npt.NDArray[np.uint8] | None = None,
 ) -> tuple[_Indices, _Indices, _Floats]: ...
+def pack(
+    y: _Array,
+    metric: str,
+    filter: str,
+    num_threads: int | None,
+    max_memory: int | None = None,
+) -> npt.NDArray[np.uint8] | None: ...
 def pairwise(
     x: _Array,
     y: _Array,

@@ -10,10 +10,13 @@ import numpy.typing as npt
 from fastpair._array import ArrayLike, array_of, gpu_call, kernels_of
 
 __all__ = [
+    "FILTERS",
     "METRICS",
+    "Filter",
     "Metric",
     "are_largest_best",
     "check_count",
+    "check_filter",
     "check_flag",
     "check_metric",
     "embeddings",
@@ -32,6 +35,8 @@ METRICS: tuple[str, ...] = (
     *("dot", "cosine", "euclidean", "sqeuclidean", "manhattan"),
     *("hamming", "jaccard", "poincare", "lorentz"),
 )
+Filter: TypeAlias = Literal["auto", "f32", "bf16", "int16", "int8", "off"]
+FILTERS: tuple[str, ...] = ("auto", "f32", "bf16", "int16", "int8", "off")
 SIMILARITIES = ("dot", "cosine")
 METRICS_OF_BITS = ("hamming", "jaccard")
 
@@ -43,6 +48,16 @@ def check_metric(metric: object, choices: tuple[str, ...] = METRICS) -> str:
     if isinstance(metric, str) and metric in choices:
         return metric
     raise ValueError(f"metric must be one of {', '.join(map(repr, choices))}, not {metric!r}")
+
+
+def check_filter(filter: object, argument: str = "filter") -> str:
+    """Return `filter` if it is the name of one."""
+    if isinstance(filter, str) and filter in FILTERS:
+        return filter
+    raise ValueError(
+        f"{argument} must be one of {', '.join(map(repr, FILTERS))}, not {filter!r}; all of them give the same result, "
+        f"and 'auto' chooses the fastest"
+    )
 
 
 def are_largest_best(metric: str, largest: bool | None) -> bool:

@@ -33,6 +33,7 @@ HOMES = {
     "mine_multi_similarity": "mine",
     "nth_bits": "bits",
     "order_lists": "lists",
+    "pack": "topk",
     "pack_bools": "bits",
     "pack_roles": "bits",
     "pair_loss": "list_losses",

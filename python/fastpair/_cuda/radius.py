@@ -33,8 +33,13 @@ def radius(
     progress: Callable[[int, int], object] | None,
     num_threads: int | None,
     max_memory: int | None = None,
+    filter: str = "auto",
+    packed: Any = None,
 ) -> tuple[Any, Any, Any]:
-    """Return all pairs whose score reaches the threshold of their row, as compressed rows."""
+    """Return all pairs whose score reaches the threshold of their row, as compressed rows.
+
+    `filter` and `packed` are for processors.
+    """
     import cupy
 
     rows, columns = len(x), len(y)

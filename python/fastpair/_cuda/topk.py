@@ -10,7 +10,7 @@ from fastpair._cuda._source import launch
 from fastpair._cuda.rows import Tiles
 from fastpair._cuda.rules import device_rules
 
-__all__ = ["merge_topk", "pair_arguments", "parts_of", "topk"]
+__all__ = ["merge_topk", "pack", "pair_arguments", "parts_of", "topk"]
 
 THREADS = 128
 """Of a block; the kernels are made for so many at most."""
@@ -32,10 +32,13 @@ def topk(
     num_threads: int | None,
     max_memory: int | None = None,
     above: Any = None,
+    filter: str = "auto",
+    packed: Any = None,
 ) -> None:
     """Improve the best scores and indices of each row of `x`, in place, by what `y` has.
 
-    `above` gains how many pairs of each row count but for a score that is better than the limits allow.
+    `above` gains how many pairs of each row count but for a score that is better than the limits allow. `filter` and
+    `packed` are for processors: tiles of tensor cores are the only filter here.
     """
     import cupy
 
@@ -64,6 +67,10 @@ def topk(
     if parts > 1:
         launch("topk.cu", "join_topk", rows, THREADS, rows, parts, flag, k, *own, scores, indices)
     tiles.check()
+
+
+def pack(y: Any, metric: str, filter: str, num_threads: int | None, max_memory: int | None = None) -> None:
+    """Return None: there are no rows that are packed for a filter on a device."""
 
 
 def merge_topk(scores: Any, indices: Any, other_scores: Any, other_indices: Any, largest: bool) -> None:

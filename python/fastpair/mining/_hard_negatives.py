@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike, library_of, on_gpu_too
-from fastpair._embeddings import Metric, check_metric
+from fastpair._embeddings import Filter, Metric, check_filter, check_metric
 from fastpair._progress import Progress, Report
 from fastpair._random import Seed
 from fastpair._validate import check_choice, parse_resources
@@ -70,6 +70,7 @@ def hard_negatives(
     seed: Seed = None,
     fallback: Literal["short", "relax"] = "short",
     duplicates: Literal["keep", "drop"] = "keep",
+    filter: Filter = "auto",
     num_threads: SupportsIndex | None = None,
     max_memory: SupportsIndex | None = None,
     progress: bool | Report = False,
@@ -132,6 +133,8 @@ def hard_negatives(
         teacher) that only a limit or a margin forbids are appended.
     duplicates : {"keep", "drop"}
         "drop" takes no row that is equal to a positive of the query, and of equal rows only the first of the corpus.
+    filter : {"auto", "f32", "bf16", "int16", "int8", "off"}
+        What rules out most pairs of the search early, as for `fastpair.topk`. It changes the time, never the result.
     num_threads : int, optional
         The most threads to use; by default `fastpair.get_num_threads`.
     max_memory : int, optional
@@ -214,7 +217,7 @@ def hard_negatives(
     dropped pairs: 2 positive, 1 within rel_margin
     """
     name, resources = check_metric(metric), parse_resources(num_threads, max_memory)
-    source = Embeddings(queries, corpus, name, NAMES, resources)
+    source = Embeddings(queries, corpus, name, NAMES, resources, check_filter(filter))
     rows, columns = source.shape
     if not columns:
         raise ValueError("corpus has no rows; pass at least those that the positives name")

@@ -37,11 +37,19 @@ BLOCK_ON_DEVICE = 64 << 20
 class Embeddings:
     """Scores of the rows of x and y, found by the search of `fastpair.topk`."""
 
-    def __init__(self, x: ArrayLike, y: ArrayLike, metric: str, names: dict[str, str], resources: Resources) -> None:
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        metric: str,
+        names: dict[str, str],
+        resources: Resources,
+        filter: str = "auto",
+    ) -> None:
         with renamed(names):
             rows, columns = read_rows(x, names["x"], metric), read_rows(y, names["y"], metric)
             self.x, self.y = same_kind(rows, columns, metric)
-        self.metric, self.names, self.resources = metric, names, resources
+        self.metric, self.names, self.resources, self.filter = metric, names, resources, filter
         self.largest = are_largest_best(metric, None)
         self.shape = (int(self.x.shape[0]), int(self.y.shape[0]))
 
@@ -70,7 +78,11 @@ class Embeddings:
         elif held:
             rules = _HeldAdmission(**vars(admission), in_use=held)
         with self._named(places):
-            improve(*(scores, indices, rows, self.y, self.metric, self.largest, rules, watcher, resources), above=above)
+            improve(
+                *(scores, indices, rows, self.y, self.metric, self.largest, rules, watcher, resources),
+                above=above,
+                filter=self.filter,
+            )
 
     def pair_scores(self, rows: _Ints, columns: _Ints) -> _Floats:
         """Return the scores of pairs, the same bits as those that a search finds."""

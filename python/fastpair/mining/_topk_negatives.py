@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike, array_of, library_of, library_of_call, on_gpu_too
-from fastpair._embeddings import Metric, check_count, check_flag, check_metric
+from fastpair._embeddings import Filter, Metric, check_count, check_filter, check_flag, check_metric
 from fastpair._progress import Progress, Report
 from fastpair._random import Seed
 from fastpair._roles import same_codes
@@ -54,6 +54,7 @@ def topk_negatives(
     ids: ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
     append_relevant: bool = False,
     seed: Seed = None,
+    search_filter: Filter = "auto",
     num_threads: SupportsIndex | None = None,
     max_memory: SupportsIndex | None = None,
     progress: bool | Report = False,
@@ -95,6 +96,9 @@ def topk_negatives(
         Let positives compete for the k places, and append all of a row where none gets one.
     seed : int, numpy.random.Generator or None
         Where draws begin; None takes fresh ones.
+    search_filter : {"auto", "f32", "bf16", "int16", "int8", "off"}
+        What rules out most pairs of embeddings early: the `filter` of `fastpair.topk`, which here has another meaning.
+        It changes the time, never the result.
     num_threads : int, optional
         The most threads to use; by default `fastpair.get_num_threads`.
     max_memory : int, optional
@@ -156,7 +160,8 @@ def topk_negatives(
            [0.5, 0.1]]), counts=array([2, 2, 2]))
     """
     name, resources = check_metric(metric), parse_resources(num_threads, max_memory)
-    source, judge = _parse_source(x, y, similarities, teacher, name, resources)
+    kind = check_filter(search_filter, "search_filter")
+    source, judge = _parse_source(x, y, similarities, teacher, name, resources, kind)
     rows, columns = source.shape
     within = y is None and x is not None
     given = _parse_positives(positives, rows, columns, within, ids is not None)
@@ -209,6 +214,7 @@ def _parse_source(
     teacher: TeacherLike | None,
     metric: str,
     resources: Resources,
+    kind: str,
 ) -> tuple[Source, Teacher | None]:
     """Return where scores come from, and who gives those that decide."""
     if x is not None and similarities is not None:
@@ -217,7 +223,7 @@ def _parse_source(
         raise ValueError("y was given without x; pass both, or similarities")
     source: Source | None = None
     if x is not None:
-        source = Embeddings(x, x if y is None else y, metric, NAMES, resources)
+        source = Embeddings(x, x if y is None else y, metric, NAMES, resources, kind)
     elif similarities is not None:
         source = Matrix(similarities, "similarities", resources)
     if teacher is not None and not (callable(teacher) and not hasattr(teacher, "__array__")):

@@ -1,22 +1,26 @@
 """Rows that are searched again and again, or that come in chunks: `Corpus`."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, SupportsIndex, TypeAlias, Unpack
+import os
+from pathlib import Path
+from typing import SupportsIndex, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike, on_gpu_too
 from fastpair._embeddings import (
+    Filter,
     Metric,
     are_largest_best,
     check_count,
+    check_filter,
     check_flag,
     check_metric,
 )
 from fastpair._progress import Progress, Report
 from fastpair._validate import parse_resources
 from fastpair.similarity._admission import AdmissionOptions, known_rules, parse_admission
+from fastpair.similarity._corpus_rows import Chunks, CorpusRows
 from fastpair.similarity._radius import RadiusHits, check_threshold
 from fastpair.similarity._search import (
     Hits,
@@ -28,13 +32,12 @@ from fastpair.similarity._search import (
     library_for,
     sort_hits,
 )
-from fastpair.similarity._sparse import RowsOrArray, read_queries, read_rows, same_kind
+from fastpair.similarity._sparse import read_queries
 from fastpair.similarity._topk import Out, TopK, check_out, filled
 
 __all__ = ["Corpus"]
 
 _Ints: TypeAlias = npt.NDArray[np.int64]
-Chunks: TypeAlias = Iterable[ArrayLike] | Callable[[], Iterable[ArrayLike]]
 
 
 class Corpus:
@@ -48,13 +51,18 @@ class Corpus:
         iterator can be searched once.
     metric : {"cosine", "dot", "euclidean", "sqeuclidean", "manhattan", "hamming", "jaccard", "poincare", "lorentz"}
         What a score is, as for `topk`.
+    filter : {"auto", "f32", "bf16", "int16", "int8", "off"}
+        What rules out most pairs of a search early, as for `topk`. It changes time and memory, never a result. For
+        "bf16", "int16" and "int8", and for "auto" where it chooses one of them, an array is packed once for all
+        searches; a `numpy.memmap` is not with "auto", as it may be larger than memory.
 
     Raises
     ------
     TypeError
         If a dtype cannot be used, or arrays are not in one memory (of the host, or of one GPU).
     ValueError
-        If the metric is unknown, or there are not two dimensions.
+        If the metric or the filter is unknown, there are not two dimensions, or an embedding is NaN or infinite (at
+        the latest, the first search finds it).
 
     See Also
     --------
@@ -63,10 +71,14 @@ class Corpus:
 
     Notes
     -----
-    The rows are not copied (but bool is packed into bits where the metric is one of bits, and sparse rows are made
-    float64), so they must not change while a
-    search runs. The rows of all chunks are numbered consecutively. The answers are those of `topk` and `radius`, bit
-    for bit, however the corpus is cut. Memory: one chunk at a time, and the scratch that `max_memory` allows.
+    The rows are not copied, and must not change while the corpus is used: what was packed of them would no longer fit.
+    (Bool is packed into bits where the metric is one of bits, and sparse rows are made float64.) The rows of all chunks
+    are numbered consecutively. The answers are those of `topk` and `radius`, bit for bit, however the corpus is cut and
+    whatever the filter.
+
+    Memory: one chunk at a time, the scratch that `max_memory` allows, and what is packed (`packed_nbytes`): two bytes
+    for each number with "bf16" and "int16", half of what float32 takes, one byte with "int8", a quarter, and some 32
+    bytes for each row.
 
     Examples
     --------
@@ -82,53 +94,44 @@ class Corpus:
     """
 
     @on_gpu_too
-    def __init__(self, y: ArrayLike | Chunks, metric: Metric = "cosine") -> None:
-        self._metric = check_metric(metric)
-        self._array: RowsOrArray | None = None
-        self._packed = False
-        self._chunks_again: Callable[[], Iterable[Any]] | None = None
-        self._chunks_once: Iterator[Any] | None = None
-        self._rows: int | None = None
-        self._width: int | None = None
-        if callable(y) and not hasattr(y, "__array__"):
-            self._chunks_again = y
-        elif isinstance(y, Iterator):
-            self._chunks_once = y
-        elif isinstance(y, (list, tuple)) and y and all(getattr(chunk, "ndim", 0) == 2 for chunk in y):
-            parts = [self._matrix(chunk) for chunk in y]
-            self._rows = sum(map(len, parts))
-            self._chunks_again = lambda: parts
-        else:
-            array = self._matrix(y)
-            # Bits are packed once; rows of other metrics stay as they are.
-            self._array, _ = same_kind(array, array, self._metric)
-            self._packed = self._array is not array
-            self._rows = len(array)
+    def __init__(self, y: ArrayLike | Chunks, metric: Metric = "cosine", *, filter: Filter = "auto") -> None:
+        self._source = CorpusRows(y, check_metric(metric), check_filter(filter))
 
     @property
     def metric(self) -> str:
         """What a score is."""
-        return self._metric
+        return self._source.metric
+
+    @property
+    def filter(self) -> str:
+        """What rules out most pairs of a search early."""
+        return self._source.filter
+
+    @property
+    def packed_nbytes(self) -> int:
+        """Bytes of what was packed of the rows for the filter; 0 if nothing is."""
+        return 0 if self._source.packed is None else self._source.packed.nbytes
 
     @property
     def shape(self) -> tuple[int, int]:
         """The number of rows and of columns, where they are known without reading the chunks."""
-        if self._rows is None or self._width is None:
+        if self._source.count is None or self._source.width is None:
             raise ValueError(
                 "the shape of a corpus of chunks that come one by one is not known before its first search"
             )
-        return self._rows, self._width
+        return self._source.count, self._source.width
 
     def __len__(self) -> int:
-        if self._rows is None:
+        if self._source.count is None:
             raise TypeError(
                 "the length of a corpus of chunks that come one by one is not known before its first search"
             )
-        return self._rows
+        return self._source.count
 
     def __repr__(self) -> str:
-        rows, width = ("?" if size is None else size for size in (self._rows, self._width))
-        return f"Corpus(shape=({rows}, {width}), metric={self._metric!r})"
+        rows, width = ("?" if size is None else size for size in (self._source.count, self._source.width))
+        chosen = "" if self.filter == "auto" else f", filter={self.filter!r}"
+        return f"Corpus(shape=({rows}, {width}), metric={self.metric!r}{chosen})"
 
     @on_gpu_too
     def topk(
@@ -170,19 +173,23 @@ class Corpus:
         TopK
             The named tuple ``(scores, indices)``, as `fastpair.topk` returns it.
         """
-        rows, single = read_queries(x, self._metric)
+        rows, single = read_queries(x, self.metric)
         count, resources = check_count(k, "k", 1), parse_resources(num_threads, max_memory)
-        order = are_largest_best(self._metric, largest)
-        rules = parse_admission(len(rows), self._rows, single=single, **known_rules(admission))
+        order = are_largest_best(self.metric, largest)
+        rules = parse_admission(len(rows), self._source.count, single=single, **known_rules(admission))
         shape = (count,) if single else (len(rows), count)
         library = library_for(rows)
         check_out(out, shape, library)
         scores, indices = empty_topk(len(rows), count, order, library)
-        begin = 0
-        with Progress(progress, len(rows) * (self._rows or 0)) as watcher:
-            for begin, chunk, packed in self._chunks(rows):
+        with Progress(progress, len(rows) * (self._source.count or 0)) as watcher:
+            for begin, chunk, queries, packed in self._source.chunks(rows):
                 rules.check_columns(begin + len(chunk), so_far=True)
-                improve(scores, indices, packed, chunk, self._metric, order, rules, watcher, resources, begin=begin)
+                improve(
+                    *(scores, indices, queries, chunk, self.metric, order, rules, watcher, resources),
+                    begin=begin,
+                    filter=self.filter,
+                    packed=packed,
+                )
         rules.check_columns(len(self))
         return filled(out, scores, indices, shape)
 
@@ -228,19 +235,22 @@ class Corpus:
         RadiusHits
             The named tuple ``(indptr, indices, scores)``, as `fastpair.radius` returns it.
         """
-        rows, single = read_queries(x, self._metric)
+        rows, single = read_queries(x, self.metric)
         limit, resources = check_threshold(threshold, len(rows)), parse_resources(num_threads, max_memory)
-        order = are_largest_best(self._metric, largest)
+        order = are_largest_best(self.metric, largest)
         room = None if max_hits is None else check_count(max_hits, "max_hits", 0)
         in_order = check_flag(sort, "sort")
-        rules = parse_admission(len(rows), self._rows, single=single, **known_rules(admission))
+        rules = parse_admission(len(rows), self._source.count, single=single, **known_rules(admission))
         parts: list[Hits] = []
-        with Progress(progress, len(rows) * (self._rows or 0)) as watcher:
-            for begin, chunk, packed in self._chunks(rows):
+        with Progress(progress, len(rows) * (self._source.count or 0)) as watcher:
+            for begin, chunk, queries, packed in self._source.chunks(rows):
                 rules.check_columns(begin + len(chunk), so_far=True)
                 left = None if room is None else room - sum(len(part[1]) for part in parts)
                 hits = find_hits(
-                    *(packed, chunk, self._metric, order, rules, limit, left, False, watcher, resources), begin=begin
+                    *(queries, chunk, self.metric, order, rules, limit, left, False, watcher, resources),
+                    begin=begin,
+                    filter=self.filter,
+                    packed=packed,
                 )
                 parts.append(hits)
         rules.check_columns(len(self))
@@ -283,61 +293,67 @@ class Corpus:
         ndarray of int64, shape (n,)
             The number of hits of each row, also of a single query. Hits are never held all at once.
         """
-        rows, single = read_queries(x, self._metric)
+        rows, single = read_queries(x, self.metric)
         limit, resources = check_threshold(threshold, len(rows)), parse_resources(num_threads, max_memory)
-        order = are_largest_best(self._metric, largest)
-        rules = parse_admission(len(rows), self._rows, single=single, **known_rules(admission))
+        order = are_largest_best(self.metric, largest)
+        rules = parse_admission(len(rows), self._source.count, single=single, **known_rules(admission))
         counts: _Ints = library_for(rows).zeros(len(rows), np.int64)
-        with Progress(progress, len(rows) * (self._rows or 0)) as watcher:
-            for begin, chunk, packed in self._chunks(rows):
+        with Progress(progress, len(rows) * (self._source.count or 0)) as watcher:
+            for begin, chunk, queries, _ in self._source.chunks(rows):
                 rules.check_columns(begin + len(chunk), so_far=True)
-                counts += count_hits(packed, chunk, self._metric, order, rules, limit, watcher, resources, begin=begin)
+                counts += count_hits(queries, chunk, self.metric, order, rules, limit, watcher, resources, begin=begin)
         rules.check_columns(len(self))
         return counts
 
-    def _matrix(self, chunk: Any) -> RowsOrArray:
-        array = read_rows(chunk, "y", self._metric)
-        if self._width is None:
-            self._width = array.shape[1]
-        elif array.shape[1] != self._width:
-            raise ValueError(
-                f"y has a chunk with {array.shape[1]} columns after one with {self._width}; pass one width"
-            )
-        return array
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the rows and what was packed of them into a directory.
 
-    def _chunks(self, x: RowsOrArray) -> Iterator[tuple[int, RowsOrArray, RowsOrArray]]:
-        """Yield the index of the first row of each chunk, the chunk, and x as the metric needs it."""
-        if self._array is not None:
-            if self._packed and x.dtype == np.bool_ and x.shape[1] != self._width:
-                raise ValueError(f"x has {x.shape[1]} columns but y has {self._width}; pass rows of the same length")
-            _check_place(x, self._array)
-            packed, array = same_kind(x, self._array, self._metric)
-            yield 0, array, packed
-            return
-        if self._chunks_again is not None:
-            chunks = iter(self._chunks_again())
-        elif self._chunks_once is not None:
-            chunks, self._chunks_once = self._chunks_once, None
-        else:
-            raise ValueError(
-                "y was an iterator, which the first search used up; pass a list of arrays, or a function that returns "
-                "a new iterator for each search"
-            )
-        begin = 0
-        for chunk in chunks:
-            rows = self._matrix(chunk)
-            _check_place(x, rows)
-            packed, array = same_kind(x, rows, self._metric)
-            yield begin, array, packed
-            begin += len(array)
-        self._rows = begin
+        Parameters
+        ----------
+        path : str or path-like
+            The directory to make: ``rows.npy``, ``packed.npy`` if the rows are packed, and ``corpus.json``. It has its
+            name when it is complete, so no one ever sees half of a corpus.
+        overwrite : bool
+            Whether an older corpus of this name is replaced.
 
+        Raises
+        ------
+        TypeError
+            If the corpus is not one dense array in host memory.
+        FileExistsError
+            If the path exists, and is no older corpus that may be overwritten.
+        """
+        from fastpair.similarity._corpus_files import write_corpus
 
-def _check_place(x: RowsOrArray, y: RowsOrArray) -> None:
-    """Demand that queries and rows are both in host memory, or both on a GPU."""
-    if library_for(x) is not library_for(y):
-        places = ("host", "GPU") if library_for(x) is np else ("GPU", "host")
-        raise TypeError(
-            f"x is in {places[0]} memory, but the rows of the corpus are in {places[1]} memory; move one of both, for "
-            f"example with cupy.asarray: nothing is copied between devices unasked"
-        )
+        write_corpus(Path(path), self._source, check_flag(overwrite, "overwrite"))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, mmap: bool = True) -> "Corpus":
+        """Return a corpus that was saved, with its metric and its filter.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The directory that `save` made.
+        mmap : bool
+            Map the files into memory: a search then reads what is packed, and of the rows those that it scores in
+            float64. False reads all at once.
+
+        Returns
+        -------
+        Corpus
+            The same rows: its answers have the same bits.
+
+        Raises
+        ------
+        ValueError
+            If files are missing or damaged, or of another version.
+        ImportError
+            If the rows are bfloat16 and `ml_dtypes` is not installed.
+        """
+        from fastpair.similarity._corpus_files import read_corpus
+
+        mapped = check_flag(mmap, "mmap")
+        corpus = cls.__new__(cls)
+        corpus._source = read_corpus(Path(path), mapped)
+        return corpus

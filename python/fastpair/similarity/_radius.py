@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike, on_gpu_too
-from fastpair._embeddings import Metric, are_largest_best, check_count, check_flag, check_metric
+from fastpair._embeddings import Filter, Metric, are_largest_best, check_count, check_filter, check_flag, check_metric
 from fastpair._progress import Progress, Report
 from fastpair._validate import parse_resources
 from fastpair.similarity._admission import Exclude, parse_admission, per_row
@@ -48,6 +48,7 @@ def radius(
     max_score: ArrayLike | None = None,
     max_hits: SupportsIndex | None = None,
     sort: bool = False,
+    filter: Filter = "auto",
     num_threads: SupportsIndex | None = None,
     max_memory: SupportsIndex | None = None,
     progress: bool | Report = False,
@@ -90,6 +91,9 @@ def radius(
         The most hits to make room for, 16 bytes each. More are an error.
     sort : bool
         Sort the hits of a row best first, not by index.
+    filter : {"auto", "f32", "bf16", "int16", "int8", "off"}
+        Numbers of which kind rule out most pairs before float64 scores the others, as for `topk`. It changes the time,
+        never the result.
     num_threads : int, optional
         The most threads to use; by default `fastpair.get_num_threads`.
     max_memory : int, optional
@@ -137,7 +141,7 @@ def radius(
     RadiusHits(indptr=array([0, 2, 3]), indices=array([0, 1, 2]), scores=array([5., 1., 2.]))
     """
     name = check_metric(metric)
-    resources = parse_resources(num_threads, max_memory)
+    kind, resources = check_filter(filter), parse_resources(num_threads, max_memory)
     order = are_largest_best(name, largest)
     rows, columns, single = read_two_sets(x, y, name)
     limit = check_threshold(threshold, len(rows))
@@ -158,7 +162,11 @@ def radius(
         max_score=max_score,
     )
     with Progress(progress, len(rows) * len(columns)) as watcher:
-        return RadiusHits(*find_hits(rows, columns, name, order, admission, limit, room, sort, watcher, resources))
+        hits = find_hits(
+            *(rows, columns, name, order, admission, limit, room, sort, watcher, resources),
+            filter=kind,
+        )
+        return RadiusHits(*hits)
 
 
 def check_threshold(threshold: ArrayLike | None, rows: int) -> _Floats:

@@ -33,6 +33,7 @@ __all__ = [
 _Array: TypeAlias = npt.NDArray[Any]
 _Floats: TypeAlias = npt.NDArray[np.float64]
 _Ints: TypeAlias = npt.NDArray[np.int64]
+_Bytes: TypeAlias = npt.NDArray[np.uint8]
 Hits: TypeAlias = tuple[_Ints, _Ints, _Floats]
 
 MOST_MASK_BYTES = 32 << 20
@@ -63,11 +64,14 @@ def improve(
     begin: int = 0,
     offset: int | None = None,
     above: _Ints | None = None,
+    filter: str = "auto",
+    packed: _Bytes | None = None,
 ) -> None:
     """Enter the rows of y into a top-k state, in place.
 
     They are columns `begin` and up of the rules, and have the indices `offset` (or `begin`) and up. To `above` is added
-    how many pairs of each row count but for a score that is better than the limits allow.
+    how many pairs of each row count but for a score that is better than the limits allow. `packed` is what the kernels
+    made of all rows of y for the filter; sparse rows have none.
     """
     if isinstance(x, Rows):
         _sparse.improve(
@@ -81,8 +85,8 @@ def improve(
         report = progress.part(len(x) * (last - first))
         start = None if offset is None else offset + first
         rules = admission.rules(begin + first, begin + last, start)
-        block = y if last - first == len(y) else y[first:last]
-        kernels_of(x).topk(x, block, metric, largest, rules, scores, indices, report, *resources, above)
+        block, own = (y, packed) if last - first == len(y) else (y[first:last], None)
+        kernels_of(x).topk(*(x, block, metric, largest, rules, scores, indices, report, *resources, above, filter, own))
         progress.end_part()
         del rules  # its bits, before those of the next block are made
 
@@ -100,6 +104,8 @@ def find_hits(
     resources: Resources,
     *,
     begin: int = 0,
+    filter: str = "auto",
+    packed: _Bytes | None = None,
 ) -> Hits:
     """Return all pairs whose score reaches the threshold of their row, as compressed rows."""
     if isinstance(x, Rows):
@@ -114,10 +120,10 @@ def find_hits(
         rules = admission.rules(begin + first, begin + last)
         room = None if max_hits is None else max_hits - sum(len(part[1]) for part in parts)
         in_order = sort and len(blocks) == 1
-        block = y if last - first == len(y) else y[first:last]
+        block, own = (y, packed) if last - first == len(y) else (y[first:last], None)
         try:
             part = kernels_of(x).radius(
-                *(x, block, metric, largest, rules, threshold, room, in_order, report, *resources)
+                *(x, block, metric, largest, rules, threshold, room, in_order, report, *resources, filter, own)
             )
         except ValueError as error:
             if room != max_hits and "max_hits" in str(error):

@@ -5,7 +5,7 @@ from typing import Any, SupportsIndex, Unpack
 import numpy as np
 
 from fastpair._array import ArrayLike, kernels_of, on_gpu_too
-from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric
+from fastpair._embeddings import Filter, Metric, are_largest_best, check_count, check_filter, check_metric
 from fastpair._progress import Progress, Report
 from fastpair._validate import parse_resources
 from fastpair.similarity._admission import AdmissionOptions, known_rules, parse_admission
@@ -29,13 +29,15 @@ class TopkState:
         What a score is, as for `topk`.
     largest : bool, optional
         Whether the largest scores are the best; by default as the metric says.
+    filter : {"auto", "f32", "bf16", "int16", "int8", "off"}
+        What rules out most pairs early, as for `topk`. It changes no result: states of different filters can be merged.
 
     Raises
     ------
     TypeError
         If n or k is no integer.
     ValueError
-        If n is negative, k below 1, or the metric unknown.
+        If n is negative, k below 1, or the metric or filter unknown.
 
     See Also
     --------
@@ -61,9 +63,15 @@ class TopkState:
     """
 
     def __init__(
-        self, n: SupportsIndex, k: SupportsIndex, metric: Metric = "cosine", largest: bool | None = None
+        self,
+        n: SupportsIndex,
+        k: SupportsIndex,
+        metric: Metric = "cosine",
+        largest: bool | None = None,
+        *,
+        filter: Filter = "auto",
     ) -> None:
-        self._metric = check_metric(metric)
+        self._metric, self._filter = check_metric(metric), check_filter(filter)
         self._largest = are_largest_best(self._metric, largest)
         self._scores, self._indices = empty_topk(check_count(n, "n", 0), check_count(k, "k", 1), self._largest)
         self._next, self._is_new = 0, True
@@ -116,6 +124,7 @@ class TopkState:
             improve(
                 *(self._scores, self._indices, rows, columns, self._metric, self._largest, rules, watcher, resources),
                 offset=begin,
+                filter=self._filter,
             )
         self._next = begin + len(columns)
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpair._array import ArrayLike, on_gpu_too
-from fastpair._embeddings import Metric, are_largest_best, check_count, check_metric
+from fastpair._embeddings import Filter, Metric, are_largest_best, check_count, check_filter, check_metric
 from fastpair._progress import Progress, Report
 from fastpair._validate import parse_resources
 from fastpair.similarity._admission import Exclude, parse_admission
@@ -49,6 +49,7 @@ def topk(
     same_label: bool | None = None,
     min_score: ArrayLike | None = None,
     max_score: ArrayLike | None = None,
+    filter: Filter = "auto",
     num_threads: SupportsIndex | None = None,
     max_memory: SupportsIndex | None = None,
     progress: bool | Report = False,
@@ -90,6 +91,9 @@ def topk(
         Pairs with a lower score do not count.
     max_score : float or array_like, shape (n,), optional
         Pairs with a higher score do not count.
+    filter : {"auto", "f32", "bf16", "int16", "int8", "off"}
+        Numbers of which kind rule out most pairs before float64 scores the others, see the notes. It changes the time,
+        never the result. Sparse rows and arrays on a GPU have a way of their own, whatever is passed.
     num_threads : int, optional
         The most threads to use; by default `fastpair.get_num_threads`.
     max_memory : int, optional
@@ -133,10 +137,16 @@ def topk(
     * poincare: :math:`2 \operatorname{arsinh} \sqrt{|x - y|^2 / ((1 - |x|^2)(1 - |y|^2))}` [2]_;
     * lorentz: :math:`\operatorname{arcosh} \max(1, x_0 y_0 - x_1 y_1 - \dots)` [3]_.
 
-    A fast kernel computes approximate scores together with a bound on their error. Only columns that the bound cannot
-    rule out are scored in float64, with sums in one fixed order over 16 lanes, and ranked by these scores; equal scores
-    go by the lowest index. So no approximation reaches the result. A score that overflows float64 to infinity is
-    ranked as such; one that is not a number (infinity minus infinity) does not count.
+    A filter, a fast kernel, computes approximate scores together with a proven bound on their error. Only columns that
+    the bound cannot rule out are scored in float64, with sums in one fixed order over 16 lanes, and ranked by these
+    scores; equal scores go by the lowest index. So no approximation reaches the result, and its bytes are the same with
+    every `filter`: "f32" multiplies in float32, "bf16" in bfloat16, "int16" and "int8" in integers, on any processor;
+    "off" scores every pair in float64. The coarser the numbers, the faster the kernel and the more pairs are left over.
+    "auto" looks at the processor and tries some rows; choose by hand where you have measured, for example always the
+    same data. "manhattan", "hamming", "jaccard", "poincare" and "lorentz" have one kernel, which all but "off" mean.
+
+    A score that overflows float64 to infinity is ranked as such; one that is not a number (infinity minus infinity)
+    does not count.
 
     Cost: O(n m d). Extra memory: at most `max_memory`, of which half may be packed bits of a bool mask of pairs. Input
     that the kernels cannot read as it is comes on top: lists of excluded columns are copied as int64, sparse rows as
@@ -168,6 +178,7 @@ def topk(
     """
     name = check_metric(metric)
     count, resources = check_count(k, "k", 1), parse_resources(num_threads, max_memory)
+    kind = check_filter(filter)
     order = are_largest_best(name, largest)
     rows, columns, single = read_two_sets(x, y, name)
     shape = (rows.shape[0], columns.shape[0])
@@ -189,7 +200,7 @@ def topk(
     check_out(out, shown, library)
     scores, indices = _room(out, (shape[0], count), order, library)
     with Progress(progress, shape[0] * shape[1]) as watcher:
-        improve(scores, indices, rows, columns, name, order, admission, watcher, resources)
+        improve(scores, indices, rows, columns, name, order, admission, watcher, resources, filter=kind)
     return filled(out, scores, indices, shown)
 
 

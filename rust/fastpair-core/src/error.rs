@@ -15,6 +15,12 @@ pub enum Error {
         /// What to pass instead.
         advice: &'static str,
     },
+    /// Bytes that are not the packed rows they should be.
+    #[error("packed cannot be used: {what}; pack these rows of y anew")]
+    Packed {
+        /// What is wrong.
+        what: &'static str,
+    },
     /// Two arguments that must be equally long are not.
     #[error("{argument} has {seen} elements but scores has {expected}; pass one entry of {argument} per score")]
     Length {

@@ -3,7 +3,7 @@
 use crate::door::{Limits, run_long};
 use crate::search::{Pair, size};
 use fastpair_core::pool::Scratch;
-use fastpair_core::tile::{Admit, Search};
+use fastpair_core::tile::Search;
 use numpy::{IntoPyArray, PyArray1, PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 /// A search that admits all pairs.
 fn search<'a>(pair: &'a Pair) -> PyResult<Search<'a>> {
     let (x, y) = pair.matrices()?;
-    Ok(Search { x, y, metric: pair.metric, largest: true, admit: Admit::default() })
+    Ok(Search { largest: true, ..Search::new(x, y, pair.metric) })
 }
 
 /// Writes the scores of all pairs to `out`, computed in its dtype; `exact` ones are float64 and as they are defined. `held`

@@ -10,6 +10,7 @@ mod dense;
 mod door;
 mod losses;
 mod mine;
+mod pack;
 mod pair_loss;
 mod radius;
 mod reduce;
@@ -40,6 +41,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(auc::codes_from_offsets, module)?)?;
     module.add_function(wrap_pyfunction!(topk::topk, module)?)?;
     module.add_function(wrap_pyfunction!(radius::radius, module)?)?;
+    module.add_function(wrap_pyfunction!(pack::pack, module)?)?;
     module.add_function(wrap_pyfunction!(dense::pairwise, module)?)?;
     module.add_function(wrap_pyfunction!(dense::rowwise, module)?)?;
     module.add_function(wrap_pyfunction!(reduce::reduce, module)?)?;

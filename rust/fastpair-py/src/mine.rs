@@ -4,8 +4,8 @@ use crate::door::{Limits, Size, run_long};
 use crate::roles::{RoleOptions, demand, reference_by_name};
 use crate::search::Pair;
 use fastpair_core::pool::Scratch;
+use fastpair_core::tile::Search;
 use fastpair_core::tile::mine::{Band, BandResults, Best, Found, Reference, bit_counts, fill_rows, role_bits};
-use fastpair_core::tile::{Admit, Search};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyReadwriteArray1, PyReadwriteArray2};
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
@@ -87,7 +87,7 @@ pub fn mine_band<'py>(
     };
     let pair = Pair::new(x, y, metric)?;
     let (x, y) = pair.matrices()?;
-    let search = Search { x, y, metric: pair.metric, largest: !pair.metric.is_distance(), admit: Admit::default() };
+    let search = Search::new(x, y, pair.metric);
     let rows = checked(rows, &search)?;
     let options = RoleOptions::of(&roles)?;
     let roles = options.roles([x.rows(), y.rows()])?;
@@ -143,7 +143,7 @@ pub fn mine_multi_similarity<'py>(
 ) -> PyResult<()> {
     let pair = Pair::new(x, y, metric)?;
     let (x, y) = pair.matrices()?;
-    let search = Search { x, y, metric: pair.metric, largest: !pair.metric.is_distance(), admit: Admit::default() };
+    let search = Search::new(x, y, pair.metric);
     let rows = checked(rows, &search)?;
     let options = RoleOptions::of(&roles)?;
     let roles = options.roles([x.rows(), y.rows()])?;

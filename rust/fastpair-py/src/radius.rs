@@ -11,7 +11,8 @@ type Hits<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray1<i64>>, Bound<'p
 
 /// All pairs whose score reaches the threshold of their row, in compressed rows.
 #[pyfunction]
-#[pyo3(signature = (x, y, metric, largest, rules, threshold, max_hits, sort, progress, num_threads, max_memory=None))]
+#[pyo3(signature = (x, y, metric, largest, rules, threshold, max_hits, sort, progress, num_threads, max_memory=None,
+    filter="auto", packed=None))]
 #[allow(clippy::too_many_arguments)] // one for each of Python's
 pub fn radius<'py>(
     py: Python<'py>,
@@ -26,10 +27,12 @@ pub fn radius<'py>(
     progress: Option<Bound<'py, PyAny>>,
     num_threads: Option<usize>,
     max_memory: Option<usize>,
+    filter: &str,
+    packed: Option<PyReadonlyArray1<'py, u8>>,
 ) -> PyResult<Hits<'py>> {
     let pair = Pair::new(x, y, metric)?;
     let limits = rules.limits(num_threads, max_memory);
-    let search = pair.search(largest, &rules)?;
+    let search = pair.filtered(largest, &rules, filter, packed.as_ref())?;
     let threshold = threshold.as_slice()?;
     if threshold.len() != search.x.rows() {
         return Err(PyValueError::new_err("threshold must have one entry for each row of x"));

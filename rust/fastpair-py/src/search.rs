@@ -1,16 +1,17 @@
 //! The arguments that every search of one matrix in another shares.
 
 use crate::array::Array;
-use crate::door::{Limits, Size};
+use crate::door::{Limits, Size, to_python};
 use fastpair_core::matrix::Matrix;
 use fastpair_core::pool::Scratch;
 use fastpair_core::tile::metric::Metric;
-use fastpair_core::tile::{Admit, Bits, Exclude, LabelRule, Search};
+use fastpair_core::tile::{Admit, Bits, Exclude, Filter, LabelRule, PackedRows, Search};
 use numpy::{PyReadonlyArray1, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-const EMBEDDINGS: &str = "pass real numbers: float64, float32, float16, bfloat16, integers or bool";
+/// What embeddings may be.
+pub const EMBEDDINGS: &str = "pass real numbers: float64, float32, float16, bfloat16, integers or bool";
 
 /// Offsets and columns of the pairs excluded.
 type Excluded<'py> = (PyReadonlyArray1<'py, i64>, PyReadonlyArray1<'py, i64>);
@@ -128,8 +129,29 @@ impl<'py> Pair<'py> {
     /// A search of all y for each x.
     pub fn search<'a>(&'a self, largest: bool, rules: &'a Rules<'_>) -> PyResult<Search<'a>> {
         let (x, y) = self.matrices()?;
-        Ok(Search { x, y, metric: self.metric, largest, admit: rules.admit(x.rows(), y.rows())? })
+        Ok(Search { largest, admit: rules.admit(x.rows(), y.rows())?, ..Search::new(x, y, self.metric) })
     }
+
+    /// The same by a filter, perhaps with rows of y that were packed for it.
+    pub fn filtered<'a>(
+        &'a self,
+        largest: bool,
+        rules: &'a Rules<'_>,
+        filter: &str,
+        packed: Option<&'a PyReadonlyArray1<'_, u8>>,
+    ) -> PyResult<Search<'a>> {
+        let search = Search { filter: filter_by_name(filter)?, ..self.search(largest, rules)? };
+        let Some(packed) = packed else { return Ok(search) };
+        let shape = [search.y.rows(), search.y.width()];
+        let packed = PackedRows::new(packed.as_slice()?, self.metric, shape).map_err(to_python)?;
+        Ok(Search { packed: Some(packed), ..search })
+    }
+}
+
+/// The filter of that name.
+pub fn filter_by_name(name: &str) -> PyResult<Filter> {
+    Filter::by_name(name)
+        .ok_or_else(|| PyValueError::new_err(format!("filter must be one of fastpair's, not {name:?}")))
 }
 
 /// How large a search is.

@@ -2,14 +2,15 @@
 
 use crate::door::run_long;
 use crate::search::{Pair, Rules, size};
-use numpy::{PyReadwriteArray1, PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyReadonlyArray1, PyReadwriteArray1, PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 /// Improves the best scores and indices of each row of `x`, in place, by what `y` has; `above` gains how many pairs of each
 /// row count but for a score that is better than the limits allow.
 #[pyfunction]
-#[pyo3(signature = (x, y, metric, largest, rules, scores, indices, progress, num_threads, max_memory=None, above=None))]
+#[pyo3(signature = (x, y, metric, largest, rules, scores, indices, progress, num_threads, max_memory=None, above=None,
+    filter="auto", packed=None))]
 #[allow(clippy::too_many_arguments)] // one for each of Python's
 pub fn topk<'py>(
     py: Python<'py>,
@@ -24,10 +25,12 @@ pub fn topk<'py>(
     num_threads: Option<usize>,
     max_memory: Option<usize>,
     above: Option<PyReadwriteArray1<'py, i64>>,
+    filter: &str,
+    packed: Option<PyReadonlyArray1<'py, u8>>,
 ) -> PyResult<()> {
     let pair = Pair::new(x, y, metric)?;
     let limits = rules.limits(num_threads, max_memory);
-    let search = pair.search(largest, &rules)?;
+    let search = pair.filtered(largest, &rules, filter, packed.as_ref())?;
     let (rows, k) = (search.x.rows(), scores.shape()[1]);
     if scores.shape() != [rows, k] || indices.shape() != [rows, k] {
         return Err(PyValueError::new_err("scores and indices must have k places for each row of x"));

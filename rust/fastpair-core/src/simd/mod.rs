@@ -14,6 +14,7 @@ pub(crate) mod float;
 #[cfg(target_arch = "x86_64")]
 mod float_x86;
 pub(crate) mod math;
+pub(crate) mod narrow;
 mod portable;
 pub(crate) mod scan;
 pub(crate) mod special;

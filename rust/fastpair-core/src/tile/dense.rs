@@ -105,7 +105,9 @@ impl<'a> Search<'a> {
             let rows = panel.len();
             consumer.panel = panel;
             let (producer, consumer, y) = (&mut producer, &mut consumer, range.clone());
-            Sweep { producer, consumer, y, scattered: false, rows, context }.run::<T>().map_err(exchanged)?;
+            let (unit, scattered) = (producer.block_rows(), false);
+            let visits = 0..y.len().div_ceil(unit);
+            Sweep { producer, consumer, y, unit, visits, scattered, rows, context }.run::<T>().map_err(exchanged)?;
         }
         Ok(())
     }

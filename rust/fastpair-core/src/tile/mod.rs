@@ -8,7 +8,8 @@
 //! never summed across lanes. Consumers are plain loops over 32 lanes, written once and compiled for every level.
 //!
 //! * [`metric`]: what a score is, and how it shows in a tile. [`exact`](self): the same in float64, in one fixed order.
-//! * `kernel`: the micro-kernel. `packed`: its input. `bound`: its errors. `pack`, `bytes`, `bits`: producers. `admit`: which pairs count.
+//! * `kernel`: the micro-kernel. `packed`: its input. `bound`: its errors. `pack`, `bytes`, `bits`,
+//!   `narrow`, `open`: producers. [`filter`]: which of them. `admit`: which pairs count.
 //! * [`topk`], [`radius`], [`dense`], [`reduce`]: consumers. `roles`: which pairs are positive and negative. [`mine`]: miners.
 //! * [`pair_loss`]: losses over pairs, on the same micro-kernel.
 
@@ -18,13 +19,17 @@ mod bound;
 mod bytes;
 pub mod dense;
 mod exact;
+pub mod filter;
 mod kernel;
 pub mod metric;
 pub mod mine;
+mod narrow;
+mod open;
 mod pack;
 mod packed;
 pub mod pair_loss;
 pub mod radius;
+mod reader;
 pub mod reduce;
 mod roles;
 mod search;
@@ -34,12 +39,15 @@ mod tests;
 pub mod topk;
 
 pub use admit::{Admit, Bits, Exclude, LabelRule};
+pub use filter::Filter;
+pub use narrow::{Form, PackedRows};
 pub use roles::{PairMask, Positives, Roles};
 pub use search::Search;
 
 use crate::error::Result;
 use crate::pool::Context;
 use crate::simd::{self, Level, Op};
+use filter::Survivors;
 use kernel::{STRIP, Strip};
 use std::ops::Range;
 
@@ -63,6 +71,10 @@ pub(crate) trait Consumer<T> {
     /// Whether it wants tiles of these rows of y.
     fn wants(&self, _y: Range<usize>) -> bool {
         true
+    }
+    /// What became of the pairs so far that tiles did not rule out.
+    fn survivors(&self) -> Survivors {
+        Survivors::default()
     }
     /// Reads a tile, and may overwrite its values. Implementations are `#[inline(always)]`.
     fn tile<L: Level>(&mut self, tile: Tile<T>) -> Result<()>;
@@ -88,7 +100,10 @@ pub(crate) struct Sweep<'a, 'c, P, C> {
     pub producer: &'a mut P,
     pub consumer: &'a mut C,
     pub y: Range<usize>,
-    /// Whether to visit the blocks in a scattered order, so that rows of y in order of their scores do no harm.
+    /// Rows of y that are visited one after the other, and the visits: all, or some.
+    pub unit: usize,
+    pub visits: Range<usize>,
+    /// Whether to visit the units in a scattered order, so that rows of y in order of their scores do no harm.
     pub scattered: bool,
     /// Rows of x in the panel.
     pub rows: usize,
@@ -102,19 +117,27 @@ impl<P, C> Sweep<'_, '_, P, C> {
         P: Producer<T>,
         C: Consumer<T>,
     {
-        let Sweep { producer, consumer, y, scattered, rows: panel_rows, context } = self;
-        let rows = producer.block_rows();
-        let blocks = y.len().div_ceil(rows);
-        let step = if scattered { golden_step(blocks) } else { 1 };
+        let Sweep { producer, consumer, y, unit, visits, scattered, rows: panel_rows, context } = self;
+        let rows = producer.block_rows().min(unit);
+        let units = y.len().div_ceil(unit);
+        let step = if scattered { golden_step(units) } else { 1 };
+        let blocks = unit.div_ceil(rows);
+        // Some of the blocks of a unit that is cut short have no rows.
         let block_at = |i: usize| {
-            let begin = y.start + i * step % blocks * rows;
-            begin..y.end.min(begin + rows)
+            let begin = y.start + i / blocks * step % units * unit;
+            let end = y.end.min(begin + unit);
+            let begin = (begin + i % blocks * rows).min(end);
+            begin..end.min(begin + rows)
         };
-        for i in 0..blocks {
+        for i in visits.start * blocks..visits.end * blocks {
+            let block = block_at(i);
+            if block.is_empty() {
+                continue;
+            }
             context.check()?;
-            context.advance(block_at(i).len() * panel_rows);
-            if consumer.wants(block_at(i)) {
-                producer.set_block(block_at(i), if i + 1 < blocks { block_at(i + 1) } else { 0..0 })?;
+            context.advance(block.len() * panel_rows);
+            if consumer.wants(block.clone()) {
+                producer.set_block(block, if i + 1 < visits.end * blocks { block_at(i + 1) } else { 0..0 })?;
                 for strip in 0..producer.strips() {
                     simd::call(context.isa, See { consumer, tile: producer.tile(strip) })?;
                 }
@@ -136,6 +159,11 @@ impl<T, C: Consumer<T>> Op for See<'_, '_, C, T> {
     fn run<L: Level>(self) -> Result<()> {
         self.consumer.tile::<L>(self.tile)
     }
+}
+
+/// Where part `i` of `parts` nearly equal parts of `rows` rows of y begins: with a block, of packed rows too.
+pub(crate) fn whole_blocks(rows: usize, i: usize, parts: usize) -> usize {
+    if i == parts { rows } else { rows * i / parts / narrow::BLOCK * narrow::BLOCK }
 }
 
 /// A step that leads through all of `count` places, each far from the last: near the golden section, without a common

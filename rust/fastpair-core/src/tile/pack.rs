@@ -1,10 +1,10 @@
 //! Tiles of floats: rows of any float or integer dtype, packed for the micro-kernel. See `bound` for their errors.
 
 use super::bound::{errors, factors, x_terms, y_terms};
-use super::exact::{check_point, square};
 use super::kernel::{Difference, FEW, Multiply, ROW, SLICE, STEP, STRIP, Strip, sum_products, sum_products_thin};
 use super::metric::{Metric, RowTraits};
 use super::packed::{Block, Panel, copy, room};
+use super::reader::{Reader, in_range};
 use super::{Producer, Tile};
 use crate::column::Dtype;
 use crate::error::Result;
@@ -12,10 +12,6 @@ use crate::key::Element;
 use crate::matrix::Matrix;
 use crate::simd::{self, Ahead, Floats, Isa, Level, Op, Real};
 use std::ops::Range;
-
-/// Sums of squares or magnitudes in this range lost nothing that the bound does not cover.
-const SMALLEST_SUM: f64 = 1.0 / (1u64 << 60) as f64;
-const LARGEST_SUM: f64 = (1u128 << 80) as f64;
 
 /// Bytes between what is read and what is asked for, in thin mode.
 const FAR: usize = 1 << 12;
@@ -43,8 +39,7 @@ pub(crate) struct FloatTiles<'a, T> {
     /// Rows of x in the panel.
     rows: usize,
     /// Room for a row.
-    row: Vec<T>,
-    wide: Vec<f64>,
+    reader: Reader<T>,
 }
 
 impl<'a, T: Real + Element> FloatTiles<'a, T> {
@@ -79,16 +74,15 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
             tile: room(block_rows, Strip::default())?,
             thin: room(Self::thin_cells(most_rows, width), T::default())?,
             rows: 0,
-            row: room(width, T::default())?,
-            wide: room(width, 0.0)?,
+            reader: Reader::new(metric, width)?,
         })
     }
 
     /// What that takes.
     pub fn bytes(y_rows: usize, width: usize, most_rows: usize) -> usize {
         let tile = Block::<T>::most_rows(y_rows, width) * size_of::<Strip<T>>();
-        let rows = (Self::thin_cells(most_rows, width) + width) * size_of::<T>() + width * size_of::<f64>();
-        Panel::<T>::bytes(most_rows, width) + Block::<T>::bytes(y_rows, width) + tile + rows
+        let thin = Self::thin_cells(most_rows, width) * size_of::<T>();
+        Panel::<T>::bytes(most_rows, width) + Block::<T>::bytes(y_rows, width) + tile + thin + Reader::<T>::bytes(width)
     }
 
     /// Elements that the few rows of a thin panel are kept in.
@@ -96,47 +90,15 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
         if most_rows <= STRIP { FEW * width.next_multiple_of(STEP) } else { 0 }
     }
 
-    /// Largest norm whose products with others stay in range.
-    fn largest_norm() -> f64 {
-        if size_of::<T>() == 4 { 2f64.powi(50) } else { 2f64.powi(250) }
-    }
-
     /// Whether the values are other than the sums.
     fn has_epilogue(&self) -> bool {
         self.sign < 0.0 || !matches!(self.metric, Metric::Dot | Metric::Manhattan)
     }
 
-    /// Makes `self.wide` and `self.row` of row `index`, in float64 where that matters, and says what the row brings.
+    /// Makes row `index` of x or y in the room for one, and says what it brings.
     fn prepare(&mut self, of_x: bool, index: usize) -> Result<RowTraits> {
-        let (matrix, argument) = if of_x { (self.x, "x") } else { (self.y, "y") };
-        matrix.read(index, &mut self.wide);
-        check_point(self.metric, &matrix, argument, index, &self.wide)?;
-        if let Some(centre) = self.centre {
-            self.wide.iter_mut().zip(centre).for_each(|(value, centre)| *value -= centre.widened());
-        }
-        let largest = self.wide.iter().fold(0f64, |largest, value| largest.max(value.abs()));
-        let limit = Self::largest_norm() / (self.wide.len().max(1) as f64);
-        let mut out_of_range = largest > limit;
-        if self.metric == Metric::Cosine && largest > 0.0 && !(1.0 / limit..limit).contains(&largest) {
-            let power = 2f64.powi((1023 - (largest.to_bits() >> 52) as i32).clamp(-1022, 1000));
-            self.wide.iter_mut().for_each(|value| *value *= power);
-            out_of_range = false;
-        }
-        if out_of_range {
-            self.row.fill(T::default());
-            let infinite = f64::INFINITY;
-            return Ok(RowTraits { norm: infinite, half: infinite, bias: -infinite, scale: 1.0 });
-        }
-        if of_x && self.metric == Metric::Lorentz {
-            self.wide.first_mut().into_iter().for_each(|first| *first = -*first);
-        }
-        let sum = match self.metric {
-            Metric::Manhattan => self.wide.iter().map(|value| value.abs()).sum(),
-            // As exact scores have it: near the edge of the Poincare ball the last bit matters.
-            _ => square(&self.wide),
-        };
-        self.row.iter_mut().zip(&self.wide).for_each(|(value, &wide)| *value = T::rounded(wide));
-        Ok(self.metric.traits(sum))
+        let matrix = if of_x { &self.x } else { &self.y };
+        self.reader.read(matrix, of_x, self.centre, index)
     }
 
     /// Whether rows of y are compared where they lie.
@@ -156,19 +118,19 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
         let (padded, rows) = (width.next_multiple_of(STEP), self.rows.min(STRIP));
         let (mut ahead, lines) = self.far_ahead(y);
         let mut most = 0f64;
-        let mut in_range = true;
+        let mut all_in_range = true;
         for (row, sums) in values.chunks_exact(width).zip(&mut self.tile) {
             ahead.ask(lines);
             let sum = sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, row, &mut sums.0[..rows]);
-            in_range &= sum > SMALLEST_SUM && sum < LARGEST_SUM;
+            all_in_range &= in_range(sum);
             most = most.max(sum);
         }
-        if in_range {
+        if all_in_range {
             self.block.terms = y_terms(&self.metric.traits(most));
             self.block.bias[..y.len()].fill(T::default());
             self.ahead = Ahead::none();
         }
-        in_range
+        all_in_range
     }
 
     /// In thin mode, what is to be asked for while a block is read, and the lines for each row: the rows [`FAR`] behind
@@ -185,7 +147,7 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
     #[inline(always)]
     fn pack_row<L: Level>(&mut self, j: usize, index: usize) -> Result<()> {
         let thin = self.is_thin();
-        let padded = self.row.len().next_multiple_of(STEP);
+        let padded = self.reader.row.len().next_multiple_of(STEP);
         let rows = self.block.rows();
         // Values that are rounded on the way to `T` must be so after they were moved by the centre, not before.
         let exact = self.centre.is_none()
@@ -198,11 +160,15 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
             let values = match self.y.row_slice::<T>(index) {
                 Some(values) if !thin || self.centre.is_none() => values,
                 _ => {
-                    self.y.read(index, &mut self.row);
+                    self.y.read(index, &mut self.reader.row);
                     if let (true, Some(centre)) = (thin, self.centre) {
-                        self.row.iter_mut().zip(centre).for_each(|(value, &centre)| *value = T::minus(*value, centre));
+                        self.reader
+                            .row
+                            .iter_mut()
+                            .zip(centre)
+                            .for_each(|(value, &centre)| *value = T::minus(*value, centre));
                     }
-                    &self.row
+                    &self.reader.row
                 }
             };
             let sums = &mut self.tile[j].0[..self.rows.min(STRIP)];
@@ -216,8 +182,7 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
                 }
                 _ => copy::<T, true>(values, self.centre, &mut self.block.values[j * ROW..], rows * ROW),
             };
-            // Small or large sums may have lost something; NaN is neither.
-            if sum > SMALLEST_SUM && sum < LARGEST_SUM {
+            if in_range(sum) {
                 traits = Some(self.metric.traits(sum));
             }
         }
@@ -229,12 +194,12 @@ impl<'a, T: Real + Element> FloatTiles<'a, T> {
                     let sums = &mut self.tile[j].0[..self.rows.min(STRIP)];
                     match self.metric {
                         Metric::Manhattan => {
-                            sum_products_thin::<L, T, Difference, false>(&self.thin, padded, &self.row, sums)
+                            sum_products_thin::<L, T, Difference, false>(&self.thin, padded, &self.reader.row, sums)
                         }
-                        _ => sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, &self.row, sums),
+                        _ => sum_products_thin::<L, T, Multiply, true>(&self.thin, padded, &self.reader.row, sums),
                     };
                 } else {
-                    copy::<T, true>(&self.row, None, &mut self.block.values[j * ROW..], rows * ROW);
+                    copy::<T, true>(&self.reader.row, None, &mut self.block.values[j * ROW..], rows * ROW);
                 }
                 traits
             }
@@ -289,9 +254,9 @@ impl<T: Real + Element> Producer<T> for FloatTiles<'_, T> {
             }
             let traits = self.prepare(true, x.start + i)?;
             if thin {
-                self.thin[i * padded..][..width].copy_from_slice(&self.row);
+                self.thin[i * padded..][..width].copy_from_slice(&self.reader.row);
             } else {
-                for (column, &value) in self.panel.columns[columns].iter_mut().zip(&self.row) {
+                for (column, &value) in self.panel.columns[columns].iter_mut().zip(&self.reader.row) {
                     column.0[lane] = value;
                 }
             }

@@ -4,11 +4,12 @@
 //! together) and a few MiB for each thread. More hits than allowed are an error as soon as they are seen.
 
 use super::exact::Exact;
+use super::filter::Survivors;
 use super::kernel::{BLOCK, STRIP, Strip, at_least};
 use super::search::{Search, Spares};
 use super::select::{Order, score_columns};
 use super::topk::{TOGETHER, any_reaches, lowered};
-use super::{Admit, Consumer, Tile, panels};
+use super::{Admit, Consumer, Tile, panels, whole_blocks};
 use crate::error::{Error, Result};
 use crate::pool::Context;
 use crate::simd::Level;
@@ -37,18 +38,18 @@ impl Search<'_> {
     /// of them, else an error; each row by index or, if `sorted`, best first.
     pub fn radius(&self, thresholds: &[f64], most: usize, sorted: bool, context: &Context) -> Result<Hits> {
         assert_eq!(thresholds.len(), self.x.rows(), "a threshold for each row");
-        let centre = self.centre();
+        let source = self.source(true, context.isa);
         let count = AtomicUsize::new(0);
         // Pairs that wait, room to sort them, and the columns and results of a row, which may be all of them.
         let waiting = MOST_PENDING * (2 * size_of::<(u32, usize)>())
             + MOST_PENDING.next_power_of_two() * (size_of::<usize>() + size_of::<(f64, i64)>());
         let own = |rows: usize| waiting + rows * (size_of::<f32>() + size_of::<Vec<(f64, i64)>>());
-        let (threads, most_rows) = self.plan(context, context.threads, usize::MAX, own, |_, _| 0)?;
+        let (threads, most_rows) = source.plan(context, context.threads, usize::MAX, own, |_, _| 0)?;
         let panels = panels(self.x.rows(), most_rows, threads);
         let spares = Spares::new();
-        let make = || self.tiles(most_rows, self.order().negated(), centre.as_deref(), context.isa);
+        let make = || source.tiles(most_rows, self.order().negated());
         let parts = if panels.len() >= threads { 1 } else { 4 * threads };
-        let cut = |i: usize| self.y.rows() * i / parts;
+        let cut = |i: usize| whole_blocks(self.y.rows(), i, parts);
         let tasks: Vec<_> =
             panels.iter().flat_map(|panel| (0..parts).map(|i| (panel.clone(), cut(i)..cut(i + 1)))).collect();
         let task = |(panel, part): (Range<usize>, Range<usize>)| {
@@ -70,6 +71,7 @@ impl Search<'_> {
                 exact,
                 count: &count,
                 most,
+                survivors: Survivors::default(),
             };
             spares.with(make, |tiles| tiles.sweep(panel, part, false, &mut consumer, context))?;
             consumer.settle()?;
@@ -108,6 +110,7 @@ struct Radius<'a> {
     exact: Exact<'a>,
     count: &'a AtomicUsize,
     most: usize,
+    survivors: Survivors,
 }
 
 impl Radius<'_> {
@@ -115,6 +118,7 @@ impl Radius<'_> {
     #[cold]
     #[inline(never)]
     fn settle(&mut self) -> Result<()> {
+        self.survivors.scored += self.pending.len();
         // Row by row, each in the order of its columns.
         self.pending.sort_by_key(|&(row, _)| row);
         let (mut columns, mut new) = (Vec::new(), Vec::new());
@@ -146,6 +150,12 @@ impl Radius<'_> {
 impl Consumer<f32> for Radius<'_> {
     fn wants(&self, y: Range<usize>) -> bool {
         self.admit.any_of(y)
+    }
+
+    fn survivors(&self) -> Survivors {
+        // What is pending will be scored.
+        let scored = self.survivors.scored + self.pending.len();
+        Survivors { remembered: scored, scored }
     }
 
     #[inline(always)]

@@ -97,7 +97,8 @@ impl<'a> Search<'a> {
                 ruled: self.admit.is_ruled(),
             };
             let y = 0..self.y.rows();
-            spares.with(|| producer(most), |producer| sweep(producer, panel, y, false, &mut consumer, context))?;
+            spares
+                .with(|| producer(most), |producer| sweep(producer, panel, y, false, None, &mut consumer, context))?;
             for (out, state) in out.iter_mut().zip(consumer.states) {
                 *out = match reduction {
                     Reduction::Count(_) => state.count as f64,
@@ -303,10 +304,10 @@ impl<'a> Search<'a> {
         upper: bool,
         context: &Context,
     ) -> Result<Vec<u64>> {
-        let centre = self.centre();
+        let source = self.source(false, context.isa);
         let kinds = if classes.is_some() { 2 } else { 1 };
         let (threads, own) = (context.threads_for(self.cost()), kinds * bins.count * size_of::<u64>());
-        let (threads, most) = self.plan(context, threads, usize::MAX, |_| own, |_, _| 0)?;
+        let (threads, most) = source.plan(context, threads, usize::MAX, |_| own, |_, _| 0)?;
         // One histogram for each thread, not for each panel.
         let all = panels(self.x.rows(), most, threads);
         let groups: Vec<Vec<Range<usize>>> =
@@ -322,7 +323,7 @@ impl<'a> Search<'a> {
                 exact: Exact::new(self.metric, self.x, self.y, context.isa),
                 ruled: self.admit.is_ruled(),
             };
-            let mut tiles = self.tiles(most, false, centre.as_deref(), context.isa)?;
+            let mut tiles = source.tiles(most, false)?;
             for panel in panels {
                 consumer.panel = panel.clone();
                 let y = if upper { panel.start..self.y.rows() } else { 0..self.y.rows() };

@@ -2,12 +2,13 @@
 //!
 //! A candidate is an interval that holds its value. The row's threshold is never above the k-th best value: it is the
 //! k-th largest lower end of the candidates, or the exact value of the k-th best score so far. Who reaches it with its
-//! upper end stays. When a row has too many candidates whose intervals overlap, they are scored in float64 and the best
-//! are kept, so memory is bounded whatever the data, and the answer is the same: thresholds only decide how early a
-//! candidate that cannot win is dropped.
+//! upper end stays. When a row has too many candidates whose intervals overlap, the most promising k are scored in float64,
+//! which raises the threshold nearly to where it will end; if too many are left even so, all are. So memory is bounded
+//! whatever the data, and the answer is the same: thresholds only decide how early a candidate that cannot win is dropped.
 
 use super::admit::Admit;
 use super::exact::Exact;
+use super::filter::Survivors;
 use super::kernel::{STRIP, Strip};
 use super::metric::Metric;
 
@@ -106,6 +107,8 @@ pub(crate) struct Selection<'a> {
     begin: usize,
     k: usize,
     capacity: usize,
+    /// How many candidates of each row there may be before they are looked through.
+    limits: Vec<usize>,
     /// No value that counts is below. Behind the last row, infinite.
     thresholds: Vec<Strip<f32>>,
     /// No value that counts is above.
@@ -121,24 +124,33 @@ pub(crate) struct Selection<'a> {
     /// Room for the columns and results of a row.
     columns: Vec<usize>,
     found: Vec<(f64, i64)>,
+    /// What became of the candidates.
+    pub survivors: Survivors,
 }
 
-/// Candidates that a row may have, which are looked through when so many are there. Of few columns, none is left out.
-fn capacity(k: usize, columns: usize) -> usize {
-    (3 * k + 48).min(columns + 1)
+/// Candidates that a row may have, for which there is room. Of few columns, none is left out. If intervals are `coarse`,
+/// many overlap before the exact scores tell them apart.
+fn capacity(k: usize, columns: usize, coarse: bool) -> usize {
+    let most = if coarse { 12 * k + 256 } else { usual_limit(k) };
+    most.min(columns + 1)
+}
+
+/// Candidates of a row that are looked through when so many are there.
+fn usual_limit(k: usize) -> usize {
+    3 * k + 48
 }
 
 /// Bytes that a row of a selection takes at most.
-pub(crate) fn bytes_per_row(k: usize, columns: usize) -> usize {
-    capacity(k, columns) * size_of::<Candidate>() + size_of::<usize>() + 2 * size_of::<f32>()
+pub(crate) fn bytes_per_row(k: usize, columns: usize, coarse: bool) -> usize {
+    capacity(k, columns, coarse) * size_of::<Candidate>() + 2 * size_of::<usize>() + 2 * size_of::<f32>()
 }
 
 /// Bytes that a selection of so many rows takes at most.
-pub(crate) fn bytes(rows: usize, k: usize, columns: usize) -> usize {
+pub(crate) fn bytes(rows: usize, k: usize, columns: usize, coarse: bool) -> usize {
     let column = size_of::<usize>() + size_of::<(f64, i64)>();
     // Vectors that grow double. The last are for the places of a row, old, new and merged.
-    let row = capacity(k, columns).next_power_of_two() * column + 3 * k * size_of::<(f64, i64)>();
-    rows * bytes_per_row(k, columns) + row
+    let row = capacity(k, columns, coarse).next_power_of_two() * column + 3 * k * size_of::<(f64, i64)>();
+    rows * bytes_per_row(k, columns, coarse) + row
 }
 
 impl<'a> Selection<'a> {
@@ -149,23 +161,24 @@ impl<'a> Selection<'a> {
         order: Order,
         admit: Admit<'a>,
         begin: usize,
-        k: usize,
+        (k, coarse): (usize, bool),
         columns: usize,
         exact: Exact<'a>,
         scores: &'a mut [f64],
         indices: &'a mut [i64],
         above: &'a mut [i64],
     ) -> Self {
-        let rows = scores.len() / k;
+        let (rows, capacity) = (scores.len() / k, capacity(k, columns, coarse));
         let mut selection = Self {
             order,
             admit,
             begin,
             k,
-            capacity: capacity(k, columns),
+            capacity,
+            limits: vec![usual_limit(k).min(capacity); rows],
             thresholds: vec![Strip([f32::INFINITY; STRIP]); rows.div_ceil(STRIP)],
             ceilings: vec![f32::INFINITY; rows],
-            candidates: vec![Candidate { low: 0.0, high: 0.0, column: 0 }; rows * capacity(k, columns)],
+            candidates: vec![Candidate { low: 0.0, high: 0.0, column: 0 }; rows * capacity],
             held: vec![0; rows],
             scores,
             indices,
@@ -173,6 +186,7 @@ impl<'a> Selection<'a> {
             exact,
             columns: Vec::new(),
             found: Vec::new(),
+            survivors: Survivors::default(),
         };
         for row in 0..rows {
             let limits = admit.limits(begin + row).map(|limit| order.key(limit));
@@ -236,17 +250,24 @@ impl<'a> Selection<'a> {
         }
         self.candidates[row * self.capacity + self.held[row]] = Candidate { low, high, column };
         self.held[row] += 1;
-        if self.held[row] == self.capacity {
+        self.survivors.remembered += 1;
+        if self.held[row] == self.limits[row] {
             self.compact(row);
         }
     }
 
-    /// Drops candidates that cannot win; scores those left if they are still many.
+    /// Drops candidates that cannot win, and scores some or all of those left if they are many. What cannot be told apart
+    /// yet waits for a higher threshold as long as there is room.
     fn compact(&mut self, row: usize) {
         self.drop_hopeless(row);
         if self.held[row] > self.capacity * 3 / 4 {
-            self.settle(row);
+            self.settle(row, self.k);
+            self.drop_hopeless(row);
         }
+        if self.held[row] > self.capacity * 3 / 4 {
+            self.settle(row, usize::MAX);
+        }
+        self.limits[row] = (2 * self.held[row]).clamp(usual_limit(self.k).min(self.capacity), self.capacity);
     }
 
     /// Raises the threshold of a row to what `k` of its candidates reach, and drops those below.
@@ -270,16 +291,23 @@ impl<'a> Selection<'a> {
         self.held[row] = kept;
     }
 
-    /// Scores the candidates of a row in float64 and enters them among its best.
-    fn settle(&mut self, row: usize) {
-        if self.held[row] == 0 {
+    /// Scores the `most` most promising candidates of a row in float64 and enters them among its best.
+    fn settle(&mut self, row: usize, most: usize) {
+        let held = self.held[row];
+        if held == 0 {
             return;
         }
-        self.drop_hopeless(row);
-        let candidates = &self.candidates[row * self.capacity..][..std::mem::take(&mut self.held[row])];
+        let candidates = &mut self.candidates[row * self.capacity..][..held];
+        let kept = held.saturating_sub(most);
+        if kept > 0 {
+            // The last ones are the best.
+            candidates.select_nth_unstable_by(kept, |a, b| a.low.total_cmp(&b.low));
+        }
+        self.held[row] = kept;
         let mut found = std::mem::take(&mut self.found);
         self.columns.clear();
-        self.columns.extend(candidates.iter().map(|candidate| candidate.column));
+        self.columns.extend(candidates[kept..].iter().map(|candidate| candidate.column));
+        self.survivors.scored += held - kept;
         let (order, limits, offset) = (self.order, self.admit.limits(self.begin + row), self.admit.offset);
         let (exact, columns) = (&mut self.exact, &self.columns);
         self.above[row] += score_columns(exact, self.begin + row, columns, order, limits, offset, &mut found);
@@ -288,10 +316,15 @@ impl<'a> Selection<'a> {
         self.raise_to_last(row);
     }
 
-    /// Scores all candidates that are left.
+    /// Scores all candidates that are left, the most promising first if others may then be dropped.
     pub fn finish(&mut self) {
         for row in 0..self.held.len() {
-            self.settle(row);
+            self.drop_hopeless(row);
+            if self.held[row] > self.k + self.k / 4 + 2 {
+                self.settle(row, self.k);
+                self.drop_hopeless(row);
+            }
+            self.settle(row, usize::MAX);
         }
     }
 }

@@ -4,7 +4,8 @@
 use super::exact::Exact;
 use super::kernel::STRIP;
 use super::metric::Metric;
-use super::{Admit, Consumer, Search, Tile};
+use super::narrow::{NarrowTiles, PackedRows};
+use super::{Consumer, Filter, Search, Tile};
 use crate::column::HasDtype;
 use crate::error::Result;
 use crate::matrix::Matrix;
@@ -51,19 +52,33 @@ fn check<T: HasDtype>(x: &[T], y: &[T], width: usize, metrics: &[Metric], about:
     for &metric in metrics {
         for isa in Isa::available() {
             for negated in [false, true] {
-                let context = Context { isa, ..Context::new() };
-                let search = Search { x, y, metric, largest: true, admit: Admit::default() };
-                let about = format!("{about}, {metric:?}, {}, negated {negated}", isa.name());
-                let exact = Exact::new(metric, x, y, isa);
-                let mut consumer = Check { metric, negated, rows: x.rows(), exact, seen: 0, about: &about };
-                let centre = search.centre();
-                let (all, centre) = (0..x.rows(), centre.as_deref());
-                let mut tiles = search.tiles(x.rows(), negated, centre, isa).unwrap();
-                tiles.sweep(all, 0..y.rows(), true, &mut consumer, &context).unwrap();
-                assert_eq!(consumer.seen, x.rows() * y.rows());
+                for (name, filter) in Filter::ALL {
+                    let search = Search { filter, ..Search::new(x, y, metric) };
+                    check_tiles(search, negated, isa, &format!("{about}, {name}"));
+                    let Filter::Narrow(form) = filter else { continue };
+                    if form.is_kept() && NarrowTiles::can(metric, width) {
+                        let mut bytes = vec![0; PackedRows::most_bytes(form, [y.rows(), width])];
+                        let used = PackedRows::pack(metric, form, y, &mut bytes, &Context::new()).unwrap();
+                        let packed = PackedRows::new(&bytes[..used], metric, [y.rows(), width]).unwrap();
+                        let search = Search { packed: Some(packed), ..search };
+                        check_tiles(search, negated, isa, &format!("{about}, {name}, packed"));
+                    }
+                }
             }
         }
     }
+}
+
+fn check_tiles(search: Search, negated: bool, isa: Isa, about: &str) {
+    let Search { x, y, metric, .. } = search;
+    let context = Context { isa, ..Context::new() };
+    let about = format!("{about}, {metric:?}, {}, negated {negated}", isa.name());
+    let exact = Exact::new(metric, x, y, isa);
+    let mut consumer = Check { metric, negated, rows: x.rows(), exact, seen: 0, about: &about };
+    let source = search.source(true, isa);
+    let mut tiles = source.tiles(x.rows(), negated).unwrap();
+    tiles.sweep(0..x.rows(), 0..y.rows(), true, &mut consumer, &context).unwrap();
+    assert_eq!(consumer.seen, x.rows() * y.rows());
 }
 
 const FLAT: [Metric; 6] =

@@ -8,10 +8,11 @@
 //! MiB; where that is too much, panels have fewer rows, or fewer threads work.
 
 use super::exact::Exact;
+use super::filter::Survivors;
 use super::kernel::{STRIP, Strip, at_least};
 use super::search::{Search, Spares, Tiles};
 use super::select::{Best, Selection, bytes, bytes_per_row};
-use super::{Consumer, Tile, panels};
+use super::{Consumer, Tile, panels, whole_blocks};
 use crate::error::Result;
 use crate::pool::Context;
 use crate::simd::Level;
@@ -41,8 +42,9 @@ impl Search<'_> {
         if k == 0 || rows == 0 || columns == 0 {
             return Ok(());
         }
-        let centre = self.centre();
-        let most = (MOST_BYTES / bytes_per_row(k, columns.min(SEGMENT)) / STRIP * STRIP).max(STRIP);
+        let source = self.source(true, context.isa);
+        let coarse = source.is_coarse();
+        let most = (MOST_BYTES / bytes_per_row(k, columns.min(SEGMENT), coarse) / STRIP * STRIP).max(STRIP);
         let parts_of = |threads: usize, panels: usize, columns: usize| {
             let parts = if panels >= threads { 1 } else { 4 * threads };
             parts.min(columns.div_ceil(4 * super::kernel::BLOCK))
@@ -52,10 +54,10 @@ impl Search<'_> {
             if parts == 1 { 0 } else { parts * rows * (k * (size_of::<f64>() + size_of::<i64>()) + size_of::<i64>()) }
         };
         let (threads, most) =
-            self.plan(context, context.threads, most, |rows| bytes(rows, k, columns.min(SEGMENT)), places)?;
+            source.plan(context, context.threads, most, |rows| bytes(rows, k, columns.min(SEGMENT), coarse), places)?;
         let panels = panels(rows, most, threads);
         let (spares, negated) = (Spares::new(), self.order().negated());
-        let make = || self.tiles(most, negated, centre.as_deref(), context.isa);
+        let make = || source.tiles(most, negated);
         for begin in (0..columns).step_by(SEGMENT) {
             let segment = begin..columns.min(begin + SEGMENT);
             let parts = parts_of(threads, panels.len(), segment.len());
@@ -71,14 +73,14 @@ impl Search<'_> {
                 }
                 let task = |(panel, scores, indices, above): (Range<usize>, &mut [f64], &mut [i64], &mut [i64])| {
                     spares.with(make, |tiles| {
-                        self.search(k, panel, segment.clone(), tiles, scores, indices, above, context)
+                        self.search((k, coarse), panel, segment.clone(), tiles, scores, indices, above, context)
                     })
                 };
                 context.map(threads, tasks, task)?.into_iter().collect::<Result<()>>()?;
                 continue;
             }
             // Few rows: threads share y instead, each with places of its own.
-            let cut = |i: usize| segment.start + segment.len() * i / parts;
+            let cut = |i: usize| segment.start + whole_blocks(segment.len(), i, parts);
             let tasks = (0..parts).map(|i| (cut(i)..cut(i + 1), scores.to_vec(), indices.to_vec())).collect();
             let task = |(part, mut scores, mut indices): (Range<usize>, Vec<f64>, Vec<i64>)| {
                 let mut above = vec![0; rows];
@@ -87,7 +89,7 @@ impl Search<'_> {
                         let places = panel.start * k..panel.end * k;
                         let (scores, indices) = (&mut scores[places.clone()], &mut indices[places]);
                         let above = &mut above[panel.clone()];
-                        self.search(k, panel.clone(), part.clone(), tiles, scores, indices, above, context)?;
+                        self.search((k, coarse), panel.clone(), part.clone(), tiles, scores, indices, above, context)?;
                     }
                     Ok(())
                 })?;
@@ -122,7 +124,7 @@ impl Search<'_> {
     #[allow(clippy::too_many_arguments)]
     fn search(
         &self,
-        k: usize,
+        (k, coarse): (usize, bool),
         panel: Range<usize>,
         y: Range<usize>,
         tiles: &mut Tiles,
@@ -133,7 +135,8 @@ impl Search<'_> {
     ) -> Result<()> {
         let (order, exact) = (self.order(), Exact::new(self.metric, self.x, self.y, context.isa));
         let (admit, begin) = (self.admit, panel.start);
-        let mut consumer = TopK(Selection::new(order, admit, begin, k, y.len(), exact, scores, indices, above));
+        let mut consumer =
+            TopK(Selection::new(order, admit, begin, (k, coarse), y.len(), exact, scores, indices, above));
         tiles.sweep(panel, y, true, &mut consumer, context)?;
         consumer.0.finish();
         Ok(())
@@ -149,6 +152,10 @@ struct TopK<'a>(Selection<'a>);
 impl Consumer<f32> for TopK<'_> {
     fn wants(&self, y: Range<usize>) -> bool {
         self.0.wants(y)
+    }
+
+    fn survivors(&self) -> Survivors {
+        self.0.survivors
     }
 
     #[inline(always)]

@@ -63,7 +63,7 @@ impl Search<'_> {
         context: &Context,
     ) -> Result<()> {
         let columns = self.y.rows();
-        let (order, centre) = (self.order(), self.centre());
+        let (order, source) = (self.order(), self.source(false, context.isa));
         let row = columns * size_of::<f32>();
         let usual = (SHEET_BYTES / row.max(1) / STRIP * STRIP).max(STRIP);
         let watched = miner.watched();
@@ -71,7 +71,7 @@ impl Search<'_> {
         let own = |rows: usize| rows.next_multiple_of(STRIP) * (row + more) + Columns::bytes(columns) + Rows::bytes();
         let threads = context.threads_for(self.cost());
         let kinds = Kinds::new(roles, columns);
-        let (threads, most) = self.plan(context, threads, usual.min(rows.len().max(1)), own, |_, _| 0)?;
+        let (threads, most) = source.plan(context, threads, usual.min(rows.len().max(1)), own, |_, _| 0)?;
         let tasks: Vec<_> = panels(rows.len(), most, threads)
             .into_iter()
             .map(|panel| rows.start + panel.start..rows.start + panel.end)
@@ -79,7 +79,7 @@ impl Search<'_> {
             .collect();
         let spares = Spares::new();
         let make = || {
-            let tiles = self.tiles(most, order.negated(), centre.as_deref(), context.isa)?;
+            let tiles = source.tiles(most, order.negated())?;
             let room = Room {
                 sheet: Sheet::new(most.min(rows.len()), columns, watched)?,
                 columns: Columns::new(&kinds),

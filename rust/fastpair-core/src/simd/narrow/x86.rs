@@ -1,0 +1,561 @@
+//! Products in vector registers.
+//!
+//! A block of some rows of y (broadcast cell by cell) with one or two registers of lanes of x keeps its sums in registers for
+//! a slice of the steps; between slices they wait in the result.
+
+use super::{CELL, CELLS, Encoding, GROUP, Product, STEP, STRIP, TILE, TOGETHER, Way};
+use std::arch::asm;
+use std::arch::x86_64::*;
+
+/// Steps in a slice at most: half a strip and a pair of groups take 24 KiB.
+const SLICE: usize = 8;
+
+/// Registers of one kind of product.
+///
+/// # Safety
+/// The methods may only run where the processor has the instructions, and read or write a register where they are given a
+/// pointer ([`Registers::y`]: a cell).
+trait Registers {
+    /// Cells of x, made ready.
+    type X: Copy;
+    /// A cell of y, made ready.
+    type Y: Copy;
+    /// Sums of products: words in memory.
+    type Sum: Copy;
+    /// Lanes of a register.
+    const LANES: usize;
+    /// Rows in a block of one register of lanes, and in a block of two: 4, 6, 8 or 16.
+    const ROWS: [usize; 2];
+    /// Whether the sums are of unsigned bytes, so that something must be taken off.
+    const MOVED: bool;
+    unsafe fn x(from: *const u8) -> Self::X;
+    unsafe fn y(from: *const u8) -> Self::Y;
+    unsafe fn zero() -> Self::Sum;
+    unsafe fn add(sum: Self::Sum, x: Self::X, y: Self::Y) -> Self::Sum;
+    unsafe fn load(from: *const f32) -> Self::Sum;
+    unsafe fn store(sum: Self::Sum, to: *mut f32);
+    /// Writes the result; `moved` is what the sum is too large by.
+    unsafe fn finish(sum: Self::Sum, moved: i32, to: *mut f32);
+}
+
+/// What the registers of integers of 256 bits have in common.
+macro_rules! integers_256 {
+    () => {
+        type Y = __m256i;
+        type Sum = __m256i;
+        const LANES: usize = 8;
+        #[inline(always)]
+        unsafe fn y(from: *const u8) -> __m256i {
+            unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+        }
+        #[inline(always)]
+        unsafe fn zero() -> __m256i {
+            unsafe { _mm256_setzero_si256() }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m256i {
+            unsafe { _mm256_loadu_si256(from.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn store(sum: __m256i, to: *mut f32) {
+            unsafe { _mm256_storeu_si256(to.cast(), sum) }
+        }
+        #[inline(always)]
+        unsafe fn finish(sum: __m256i, moved: i32, to: *mut f32) {
+            unsafe {
+                let sum = if Self::MOVED { _mm256_sub_epi32(sum, _mm256_set1_epi32(moved)) } else { sum };
+                _mm256_storeu_ps(to, _mm256_cvtepi32_ps(sum));
+            }
+        }
+    };
+}
+
+/// What the registers of integers of 512 bits have in common.
+macro_rules! integers_512 {
+    () => {
+        type X = __m512i;
+        type Y = __m512i;
+        type Sum = __m512i;
+        const LANES: usize = 16;
+        const ROWS: [usize; 2] = [16, 8];
+        #[inline(always)]
+        unsafe fn x(from: *const u8) -> __m512i {
+            unsafe { _mm512_loadu_si512(from.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn y(from: *const u8) -> __m512i {
+            unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+        }
+        #[inline(always)]
+        unsafe fn zero() -> __m512i {
+            unsafe { _mm512_setzero_si512() }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m512i {
+            unsafe { _mm512_loadu_si512(from.cast()) }
+        }
+        #[inline(always)]
+        unsafe fn store(sum: __m512i, to: *mut f32) {
+            unsafe { _mm512_storeu_si512(to.cast(), sum) }
+        }
+        #[inline(always)]
+        unsafe fn finish(sum: __m512i, moved: i32, to: *mut f32) {
+            unsafe {
+                let sum = if Self::MOVED { _mm512_sub_epi32(sum, _mm512_set1_epi32(moved)) } else { sum };
+                _mm512_storeu_ps(to, _mm512_cvtepi32_ps(sum));
+            }
+        }
+    };
+}
+
+struct Avx2Int8;
+
+// SAFETY of every block below: the promises of `Registers`.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Registers for Avx2Int8 {
+    /// The signed values and their magnitudes.
+    type X = (__m256i, __m256i);
+    const ROWS: [usize; 2] = [8, 4];
+    const MOVED: bool = false;
+    #[inline(always)]
+    unsafe fn x(from: *const u8) -> Self::X {
+        unsafe {
+            let signed = _mm256_xor_si256(_mm256_loadu_si256(from.cast()), _mm256_set1_epi8(-128));
+            (signed, _mm256_abs_epi8(signed))
+        }
+    }
+    /// The sign of x goes to y, so that the other factor is unsigned and a pair of products, at most 2 * 127^2, fits 16
+    /// bits.
+    #[inline(always)]
+    unsafe fn add(sum: __m256i, x: Self::X, y: __m256i) -> __m256i {
+        unsafe {
+            let pairs = _mm256_maddubs_epi16(x.1, _mm256_sign_epi8(y, x.0));
+            _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        }
+    }
+    integers_256!();
+}
+
+struct Avx2Int16;
+
+// SAFETY of every block below: the promises of `Registers`.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Registers for Avx2Int16 {
+    type X = __m256i;
+    const ROWS: [usize; 2] = [8, 4];
+    const MOVED: bool = false;
+    #[inline(always)]
+    unsafe fn x(from: *const u8) -> __m256i {
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn add(sum: __m256i, x: __m256i, y: __m256i) -> __m256i {
+        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(x, y)) }
+    }
+    integers_256!();
+}
+
+struct Avx2Bf16;
+
+// SAFETY of every block below: the promises of `Registers`.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Registers for Avx2Bf16 {
+    /// The first and the second number of each cell.
+    type X = [__m256; 2];
+    type Y = [__m256; 2];
+    type Sum = __m256;
+    const LANES: usize = 8;
+    const ROWS: [usize; 2] = [8, 4];
+    const MOVED: bool = false;
+    #[inline(always)]
+    unsafe fn x(from: *const u8) -> [__m256; 2] {
+        unsafe { split_256(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn y(from: *const u8) -> [__m256; 2] {
+        unsafe { split_256(_mm256_set1_epi32(from.cast::<i32>().read_unaligned())) }
+    }
+    #[inline(always)]
+    unsafe fn zero() -> __m256 {
+        unsafe { _mm256_setzero_ps() }
+    }
+    #[inline(always)]
+    unsafe fn add(sum: __m256, x: [__m256; 2], y: [__m256; 2]) -> __m256 {
+        unsafe { _mm256_fmadd_ps(x[1], y[1], _mm256_fmadd_ps(x[0], y[0], sum)) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m256 {
+        unsafe { _mm256_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(sum: __m256, to: *mut f32) {
+        unsafe { _mm256_storeu_ps(to, sum) }
+    }
+    #[inline(always)]
+    unsafe fn finish(sum: __m256, _: i32, to: *mut f32) {
+        unsafe { _mm256_storeu_ps(to, sum) }
+    }
+}
+
+/// The first and the second bf16 of each cell.
+#[inline(always)]
+unsafe fn split_256(cells: __m256i) -> [__m256; 2] {
+    // SAFETY: as for the methods above.
+    unsafe {
+        let second = _mm256_and_si256(cells, _mm256_set1_epi32(-0x1_0000));
+        [_mm256_castsi256_ps(_mm256_slli_epi32::<16>(cells)), _mm256_castsi256_ps(second)]
+    }
+}
+
+struct AvxVnniInt8;
+
+// SAFETY of every block below: the promises of `Registers`.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Registers for AvxVnniInt8 {
+    type X = __m256i;
+    const ROWS: [usize; 2] = [8, 6];
+    const MOVED: bool = true;
+    #[inline(always)]
+    unsafe fn x(from: *const u8) -> __m256i {
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn add(sum: __m256i, x: __m256i, y: __m256i) -> __m256i {
+        unsafe { _mm256_dpbusd_avx_epi32(sum, x, y) }
+    }
+    integers_256!();
+}
+
+struct AvxVnniInt16;
+
+// SAFETY of every block below: the promises of `Registers`.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Registers for AvxVnniInt16 {
+    type X = __m256i;
+    const ROWS: [usize; 2] = [8, 6];
+    const MOVED: bool = false;
+    #[inline(always)]
+    unsafe fn x(from: *const u8) -> __m256i {
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn add(sum: __m256i, x: __m256i, y: __m256i) -> __m256i {
+        unsafe { add_pairs(sum, x, y) }
+    }
+    integers_256!();
+}
+
+/// `_mm256_dpwssd_avx_epi32`, written out because the compiler takes that apart into two instructions.
+#[inline]
+#[target_feature(enable = "avx2,avxvnni")]
+fn add_pairs(mut sum: __m256i, x: __m256i, y: __m256i) -> __m256i {
+    // SAFETY: the function's features include the instruction, which touches nothing but its registers.
+    unsafe {
+        asm!(
+            "{{vex}} vpdpwssd {sum}, {x}, {y}",
+            sum = inout(ymm_reg) sum, x = in(ymm_reg) x, y = in(ymm_reg) y,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sum
+}
+
+struct Avx512Int16;
+
+// SAFETY of every block below: the promises of `Registers`.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Registers for Avx512Int16 {
+    const MOVED: bool = false;
+    #[inline(always)]
+    unsafe fn add(sum: __m512i, x: __m512i, y: __m512i) -> __m512i {
+        unsafe { _mm512_add_epi32(sum, _mm512_madd_epi16(x, y)) }
+    }
+    integers_512!();
+}
+
+struct Avx512Bf16;
+
+// SAFETY of every block below: the promises of `Registers`.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Registers for Avx512Bf16 {
+    /// The first and the second number of each cell.
+    type X = [__m512; 2];
+    type Y = [__m512; 2];
+    type Sum = __m512;
+    const LANES: usize = 16;
+    const ROWS: [usize; 2] = [16, 8];
+    const MOVED: bool = false;
+    #[inline(always)]
+    unsafe fn x(from: *const u8) -> [__m512; 2] {
+        unsafe { split_512(_mm512_loadu_si512(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn y(from: *const u8) -> [__m512; 2] {
+        unsafe { split_512(_mm512_set1_epi32(from.cast::<i32>().read_unaligned())) }
+    }
+    #[inline(always)]
+    unsafe fn zero() -> __m512 {
+        unsafe { _mm512_setzero_ps() }
+    }
+    #[inline(always)]
+    unsafe fn add(sum: __m512, x: [__m512; 2], y: [__m512; 2]) -> __m512 {
+        unsafe { _mm512_fmadd_ps(x[1], y[1], _mm512_fmadd_ps(x[0], y[0], sum)) }
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m512 {
+        unsafe { _mm512_loadu_ps(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(sum: __m512, to: *mut f32) {
+        unsafe { _mm512_storeu_ps(to, sum) }
+    }
+    #[inline(always)]
+    unsafe fn finish(sum: __m512, _: i32, to: *mut f32) {
+        unsafe { _mm512_storeu_ps(to, sum) }
+    }
+}
+
+/// The first and the second bf16 of each cell.
+#[inline(always)]
+unsafe fn split_512(cells: __m512i) -> [__m512; 2] {
+    // SAFETY: as for the methods above.
+    unsafe {
+        let second = _mm512_and_si512(cells, _mm512_set1_epi32(-0x1_0000));
+        [_mm512_castsi512_ps(_mm512_slli_epi32::<16>(cells)), _mm512_castsi512_ps(second)]
+    }
+}
+
+struct Avx512VnniInt8;
+
+// SAFETY of every block below: the promises of `Registers`.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Registers for Avx512VnniInt8 {
+    const MOVED: bool = true;
+    #[inline(always)]
+    unsafe fn add(sum: __m512i, x: __m512i, y: __m512i) -> __m512i {
+        unsafe { _mm512_dpbusd_epi32(sum, x, y) }
+    }
+    integers_512!();
+}
+
+struct Avx512VnniInt16;
+
+// SAFETY of every block below: the promises of `Registers`.
+#[allow(clippy::undocumented_unsafe_blocks)]
+impl Registers for Avx512VnniInt16 {
+    const MOVED: bool = false;
+    #[inline(always)]
+    unsafe fn add(sum: __m512i, x: __m512i, y: __m512i) -> __m512i {
+        unsafe { _mm512_dpwssd_epi32(sum, x, y) }
+    }
+    integers_512!();
+}
+
+/// The work of [`super::multiply`].
+///
+/// # Safety
+/// The way is open for the encoding, and the product has the shape that [`super::multiply`] checks.
+pub(super) unsafe fn multiply(way: Way, encoding: Encoding, product: Product<'_>) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        match (way, encoding) {
+            (Way::Avx2, Encoding::Int8) => avx2::<Avx2Int8>(product),
+            (Way::Avx2, Encoding::Int16) => avx2::<Avx2Int16>(product),
+            (Way::Avx2, Encoding::Bf16) => avx2::<Avx2Bf16>(product),
+            (Way::AvxVnni, Encoding::Int8) => avx_vnni::<AvxVnniInt8>(product),
+            (Way::AvxVnni, Encoding::Int16) => avx_vnni::<AvxVnniInt16>(product),
+            (Way::Avx512, Encoding::Int16) => avx512::<Avx512Int16>(product),
+            (Way::Avx512, Encoding::Bf16) => avx512::<Avx512Bf16>(product),
+            (Way::Avx512Vnni, Encoding::Int8) => avx512_vnni::<Avx512VnniInt8>(product),
+            (Way::Avx512Vnni, Encoding::Int16) => avx512_vnni::<Avx512VnniInt16>(product),
+            _ => unreachable!("a way that is not open"),
+        }
+    }
+}
+
+/// Functions compiled for the instructions of a way.
+macro_rules! enter {
+    ($($name:ident $features:literal;)*) => {
+        $(
+            /// # Safety
+            /// As for [`multiply`].
+            #[target_feature(enable = $features)]
+            unsafe fn $name<R: Registers>(product: Product<'_>) {
+                // SAFETY: the caller's promises.
+                unsafe { run::<R>(product) }
+            }
+        )*
+    };
+}
+
+enter! {
+    avx2 "avx2,fma";
+    avx_vnni "avx2,fma,avxvnni";
+    avx512 "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma";
+    avx512_vnni "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma";
+}
+
+/// What of the sums of a block happens in memory.
+#[derive(Clone, Copy)]
+struct Ends<'a> {
+    /// Nothing was summed before.
+    first: bool,
+    /// Nothing will be: what each row of the group is too large by, where it is.
+    last: Option<&'a [i32]>,
+}
+
+/// # Safety
+/// As for [`multiply`].
+#[inline(always)]
+unsafe fn run<R: Registers>(mut product: Product<'_>) {
+    let (steps, rows) = (product.steps, product.groups * GROUP);
+    let slice = product.slice(SLICE);
+    let parts = product.strips() * steps.div_ceil(slice) * product.groups.div_ceil(TOGETHER);
+    let lines = product.lines(parts);
+    for group in (0..product.groups).step_by(TOGETHER) {
+        for step in (0..steps).step_by(slice) {
+            let length = slice.min(steps - step);
+            for strip in 0..product.strips() {
+                product.next.ask(lines);
+                let used = product.used(strip);
+                let mut lane = 0;
+                while lane < used {
+                    let two = lane + R::LANES < used;
+                    for group in group..product.groups.min(group + TOGETHER) {
+                        let moved = if R::MOVED { &product.moved[group * GROUP..][..GROUP] } else { &[] };
+                        let ends = Ends { first: step == 0, last: (step + length == steps).then_some(moved) };
+                        // SAFETY: the strip and the group have the steps, and the result has the group's rows; both
+                        // registers end within the strip, because lanes come in whole blocks.
+                        unsafe {
+                            let x = product.x.as_ptr().add((strip * steps + step) * 2 * TILE + offset(lane));
+                            let y = product.y.as_ptr().add((group * steps + step) * TILE);
+                            let out = product.out.as_mut_ptr().add(strip * rows + group * GROUP);
+                            let out = out.cast::<f32>().add(lane);
+                            if two {
+                                one_group::<R, 2>(x, y, length, out, ends);
+                            } else {
+                                one_group::<R, 1>(x, y, length, out, ends);
+                            }
+                        }
+                    }
+                    lane += 2 * R::LANES;
+                }
+            }
+        }
+    }
+}
+
+/// Where a lane begins in a step of a strip.
+#[inline(always)]
+const fn offset(lane: usize) -> usize {
+    lane / (STRIP / 2) * TILE + lane % (STRIP / 2) * CELL
+}
+
+/// # Safety
+/// As for [`block`] with 16 rows.
+#[inline(always)]
+unsafe fn one_group<R: Registers, const WIDTH: usize>(
+    x: *const u8,
+    y: *const u8,
+    steps: usize,
+    out: *mut f32,
+    ends: Ends<'_>,
+) {
+    // SAFETY: the caller's promises; the rows add up to 16.
+    unsafe {
+        match R::ROWS[WIDTH - 1] {
+            4 => {
+                for row in (0..GROUP).step_by(4) {
+                    block::<R, 4, WIDTH>(x, y, steps, out, ends, row);
+                }
+            }
+            6 => {
+                block::<R, 6, WIDTH>(x, y, steps, out, ends, 0);
+                block::<R, 6, WIDTH>(x, y, steps, out, ends, 6);
+                block::<R, 4, WIDTH>(x, y, steps, out, ends, 12);
+            }
+            8 => {
+                for row in (0..GROUP).step_by(8) {
+                    block::<R, 8, WIDTH>(x, y, steps, out, ends, row);
+                }
+            }
+            _ => block::<R, 16, WIDTH>(x, y, steps, out, ends, 0),
+        }
+    }
+}
+
+/// The sums of `ROWS` rows of a group from `row` with `WIDTH` registers of lanes.
+///
+/// # Safety
+/// `x` leads to the first of the lanes in `steps` steps of a strip, `y` to as many of a group, `out` to the first of the
+/// lanes in the rows of the group; `ROWS` rows and `WIDTH` registers are there.
+#[inline(always)]
+unsafe fn block<R: Registers, const ROWS: usize, const WIDTH: usize>(
+    mut x: *const u8,
+    y: *const u8,
+    steps: usize,
+    out: *mut f32,
+    ends: Ends<'_>,
+    row: usize,
+) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let mut y = y.add(row * STEP);
+        let out = out.add(row * STRIP);
+        let mut sums = [[R::zero(); WIDTH]; ROWS];
+        if !ends.first {
+            for (j, sums) in sums.iter_mut().enumerate() {
+                for (h, sum) in sums.iter_mut().enumerate() {
+                    *sum = R::load(out.add(j * STRIP + h * R::LANES));
+                }
+            }
+        }
+        for _ in 0..steps {
+            // Unrolled by hand: addresses are immediate, and a quarter of a step is as good as all of it.
+            for _ in 0..CELLS / 4 {
+                cell::<R, ROWS, WIDTH>(x, y, &mut sums);
+                cell::<R, ROWS, WIDTH>(x.add(STEP), y.add(CELL), &mut sums);
+                cell::<R, ROWS, WIDTH>(x.add(2 * STEP), y.add(2 * CELL), &mut sums);
+                cell::<R, ROWS, WIDTH>(x.add(3 * STEP), y.add(3 * CELL), &mut sums);
+                x = x.wrapping_add(4 * STEP);
+                y = y.wrapping_add(4 * CELL);
+            }
+            x = x.wrapping_add(TILE);
+            y = y.wrapping_add(TILE - STEP);
+        }
+        for (j, sums) in sums.into_iter().enumerate() {
+            for (h, sum) in sums.into_iter().enumerate() {
+                let out = out.add(j * STRIP + h * R::LANES);
+                match ends.last {
+                    Some(moved) => R::finish(sum, if R::MOVED { *moved.get_unchecked(row + j) } else { 0 }, out),
+                    None => R::store(sum, out),
+                }
+            }
+        }
+    }
+}
+
+/// Adds the products of a cell of each row and lane to the sums of a block.
+///
+/// # Safety
+/// `x` and `y` lead to the cell of the first lane and of the first row.
+#[inline(always)]
+unsafe fn cell<R: Registers, const ROWS: usize, const WIDTH: usize>(
+    x: *const u8,
+    y: *const u8,
+    sums: &mut [[R::Sum; WIDTH]; ROWS],
+) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let mut cells = [R::x(x); WIDTH];
+        for (h, cells) in cells.iter_mut().enumerate().skip(1) {
+            *cells = R::x(x.add(offset(h * R::LANES)));
+        }
+        for (j, sums) in sums.iter_mut().enumerate() {
+            let y = R::y(y.add(j * STEP));
+            for (sum, &x) in sums.iter_mut().zip(&cells) {
+                *sum = R::add(*sum, x, y);
+            }
+        }
+    }
+}
