@@ -71,6 +71,16 @@ LISTS = Check(wrong_rows, "rows that differ: {:.0f}")
 
 def true_indices(data: Embeddings) -> Array:
     """Rank all scores in float64, equal ones by the lowest index."""
+    rows, columns, _ = contenders(data)
+    starts = np.searchsorted(rows, np.arange(len(data.x)))
+    return columns[starts[:, np.newaxis] + np.arange(data.k)]
+
+
+def contenders(data: Embeddings, slack: float = 0.0) -> tuple[Array, Array, Array]:
+    """Find the pairs whose score in float64 is among the best of a row of x, or at most so much less.
+
+    Returns the rows of x, those of the corpus and the scores, ordered by row, then score, then the lowest index.
+    """
     queries = _as_float64(data.x, data)
     corpus = data.corpus
     floor = np.full(len(queries), -np.inf)
@@ -81,12 +91,15 @@ def true_indices(data: Embeddings) -> Array:
         _forbid(scores, data, begin)
         if scores.shape[1] >= data.k:
             np.maximum(floor, np.partition(scores, -data.k, axis=1)[:, -data.k], out=floor)
-        rows, columns = np.nonzero((scores >= floor[:, np.newaxis]) & (scores > -np.inf))
+        rows, columns = np.nonzero((scores >= floor[:, np.newaxis] - slack) & (scores > -np.inf))
         found.append((rows, columns + begin, scores[rows, columns]))
     rows, columns, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
     order = np.lexsort((columns, -scores, rows))
-    starts = np.searchsorted(rows[order], np.arange(len(queries)))
-    return columns[order][starts[:, np.newaxis] + np.arange(data.k)]
+    rows, columns, scores = rows[order], columns[order], scores[order]
+    starts = np.searchsorted(rows, np.arange(len(queries)))
+    worst = scores[starts + data.k - 1]
+    kept = scores >= worst[rows] - slack
+    return rows[kept], columns[kept], scores[kept]
 
 
 def _as_float64(rows: Array, data: Embeddings) -> Array:

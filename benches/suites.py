@@ -2,11 +2,13 @@
 
 import adapters_auc  # noqa: F401
 import adapters_contrastive  # noqa: F401
+import adapters_filters  # noqa: F401
 import adapters_losses  # noqa: F401
 import adapters_mining  # noqa: F401
 import adapters_similarity  # noqa: F401
 import cases_auc
 import cases_contrastive
+import cases_filters
 import cases_losses
 import cases_mining
 import cases_similarity
@@ -20,5 +22,6 @@ SUITES: dict[str, Suite] = {
         cases_losses.SUITE,
         cases_contrastive.SUITE,
         cases_mining.SUITE,
+        cases_filters.SUITE,
     )
 }

@@ -45,8 +45,14 @@ class Timing:
 
 def measure(case: Case, rows: int, rounds: int, max_seconds: float) -> list[Timing]:
     """Time all peers of a case; the first one is fastpair, and without a known truth its answer is the reference."""
-    data, small = case.make(rows), case.make(min(rows, 1000))
     timings = [Timing(PEERS[case.task][name]) for name in case.peers]
+    try:
+        data, small = case.make(rows), case.make(min(rows, 1000))
+    except (AbsentError, ImportError) as error:
+        # Data may need a package, too.
+        for timing in timings:
+            timing.problem = f"absent: {first_line(error)}"
+        return timings
     calls: dict[str, Callable[[], Answer]] = {}
     costs: dict[str, float] = {}
     reference = case.truth(data) if case.truth else None

@@ -28,9 +28,9 @@ def make_corpus(rows: int, width: int, k: int = 5) -> Corpus:
     """Passages around the centres of topics, and queries around some of the passages."""
     rng = np.random.default_rng([SEED, 11])
     topics = make_rows(-(-rows // PER_TOPIC), width, part=2)
-    corpus = _around(topics, rng.integers(0, len(topics), rows), OF_TOPIC, make_rows(rows, width))
+    corpus = around(topics, rng.integers(0, len(topics), rows), OF_TOPIC, make_rows(rows, width))
     positives = rng.permutation(rows)[: rows // QUERIES]
-    return Corpus(_around(corpus, positives, OF_QUERY, make_rows(len(positives), width, part=1)), corpus, positives, k)
+    return Corpus(around(corpus, positives, OF_QUERY, make_rows(len(positives), width, part=1)), corpus, positives, k)
 
 
 def make_mapped(queries: int, rows: int, width: int, k: int = 10) -> Embeddings:
@@ -45,7 +45,7 @@ def make_mapped(queries: int, rows: int, width: int, k: int = 10) -> Embeddings:
     return Embeddings(make_rows(queries, width, part=1), mapped, k=k)
 
 
-def _around(centres: Array, chosen: Array, noise: float, moved: Array) -> Array:
+def around(centres: Array, chosen: Array, noise: float, moved: Array) -> Array:
     """Move rows by noise of so many lengths, in place of the noise; block by block."""
     for begin in range(0, len(moved), BLOCK):
         block = moved[begin : begin + BLOCK]

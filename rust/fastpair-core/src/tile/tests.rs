@@ -4,7 +4,7 @@
 use super::exact::Exact;
 use super::kernel::STRIP;
 use super::metric::Metric;
-use super::narrow::{NarrowTiles, PackedRows};
+use super::narrow::{Form, NarrowTiles, PackedRows};
 use super::{Consumer, Filter, Search, Tile};
 use crate::column::HasDtype;
 use crate::error::Result;
@@ -146,5 +146,70 @@ fn float64_out_of_the_range_of_float32_is_bounded_too() {
         let scaled = |values: &[f64]| values.iter().map(|&v| v * scale).collect::<Vec<f64>>();
         let metrics = if scale > 1e100 { &FLAT[..2] } else { &FLAT[..5] };
         check(&scaled(&x), &scaled(&y), 33, metrics, &format!("times {scale}"));
+    }
+}
+
+/// The `k` best of each row, and all hits within the score of its k-th best.
+type Answers = (Vec<f64>, Vec<i64>, Vec<i64>, Vec<i64>);
+
+fn answers(search: Search, k: usize, context: &Context) -> Answers {
+    let rows = search.x.rows();
+    let worst = if search.largest { f64::NEG_INFINITY } else { f64::INFINITY };
+    let (mut scores, mut indices) = (vec![worst; rows * k], vec![-1; rows * k]);
+    search.topk(k, &mut scores, &mut indices, &mut vec![0; rows], context).unwrap();
+    let thresholds: Vec<f64> = scores.chunks(k).map(|scores| scores[k - 1]).collect();
+    let hits = search.radius(&thresholds, usize::MAX, true, context).unwrap();
+    (scores, indices, hits.offsets, hits.indices)
+}
+
+#[test]
+fn every_filter_finds_the_same() {
+    for (rows, columns, width, k) in [(3, 70, 5, 3), (70, 1500, 33, 10), (5, 400, 130, 7)] {
+        let (x, y) = (numbers(rows * width, 5), numbers(columns * width, 6));
+        let shapes: [(&str, Shape); 4] = [
+            ("plain", &|_, v| v),
+            ("offset", &|_, v| v + 30.0),
+            ("clusters", &|i, v| (i / width % 7) as f64 + v * 1e-3),
+            ("outlier dimension", &|i, v| if i % width == 0 { v * 1e4 } else { v }),
+        ];
+        for (about, shape) in shapes {
+            let cast = |values: &[f64]| values.iter().enumerate().map(|(i, &v)| shape(i, v) as f32).collect::<Vec<_>>();
+            let (x, y) = (cast(&x), cast(&y));
+            let (x, y) = (Matrix::from_slice(&x, width), Matrix::from_slice(&y, width));
+            for (metric, largest) in [(Metric::Dot, true), (Metric::Cosine, false), (Metric::Euclidean, false)] {
+                let search = Search { largest, filter: Filter::Off, ..Search::new(x, y, metric) };
+                let expected = answers(search, k, &Context::new());
+                for isa in Isa::available() {
+                    for (name, filter) in Filter::ALL {
+                        let threads = 1 + rows % 2;
+                        let context = Context { isa, threads, ..Context::new() };
+                        let found = answers(Search { filter, ..search }, k, &context);
+                        assert_eq!(found, expected, "{about}, {metric:?}, {name}, {}", isa.name());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn packed_rows_that_are_something_else_are_refused() {
+    let values: Vec<f32> = numbers(40 * 9, 8).into_iter().map(|value| value as f32).collect();
+    let y = Matrix::from_slice(&values, 9);
+    let mut bytes = vec![0; PackedRows::most_bytes(Form::Int8, [40, 9])];
+    let used = PackedRows::pack(Metric::Euclidean, Form::Int8, y, &mut bytes, &Context::new()).unwrap();
+    bytes.truncate(used);
+    let look = |bytes: &[u8], metric, shape| PackedRows::new(bytes, metric, shape).map(|packed| packed.form());
+    assert_eq!(look(&bytes, Metric::Euclidean, [40, 9]), Ok(Form::Int8));
+    for (metric, shape) in [(Metric::Dot, [40, 9]), (Metric::Euclidean, [41, 9]), (Metric::Euclidean, [40, 8])] {
+        assert!(look(&bytes, metric, shape).is_err());
+    }
+    for length in [0, 1, 255, 256, used - 1] {
+        assert!(look(&bytes[..length], Metric::Euclidean, [40, 9]).is_err());
+    }
+    for place in (0..48).filter(|place| place % 8 == 0) {
+        let mut damaged = bytes.clone();
+        damaged[place] ^= 0x55;
+        assert!(look(&damaged, Metric::Euclidean, [40, 9]).is_err(), "byte {place}");
     }
 }
