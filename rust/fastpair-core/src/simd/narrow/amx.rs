@@ -1,8 +1,8 @@
 //! Products in the tile registers of AMX.
 //!
-//! Stable Rust has no intrinsics for them, so a block of two by two tiles with its whole loop over the steps of a slice is
-//! one piece of assembly. Tiles are state of a thread that must be configured and, so that the system need not save it any
-//! longer, released: both happen once in a [`multiply`], and no other code in between uses them.
+//! Stable Rust has no intrinsics for them, so a block of two by two tiles with its whole loop over the steps of a slice
+//! is one piece of assembly. Tiles are state of a thread that must be configured and, so that the system need not save
+//! it any longer, released: both happen once in a [`multiply`], and no other code in between uses them.
 
 use super::{Encoding, GROUP, Product, STEP, STRIP, TILE, TOGETHER};
 use crate::simd::Strip;
@@ -149,14 +149,14 @@ macro_rules! when {
     };
 }
 
-/// Functions that set or (unless `first`) increase the sums of one or two groups with one or two halves of a strip, which
-/// are tiles 0 and 1 for the first group and 2 and 3 for the second. Tiles 4 and 5 are of y, 6 and 7 of x.
+/// Functions that set or (unless `first`) increase the sums of one or two groups with one or two halves of a strip,
+/// which are tiles 0 and 1 for the first group and 2 and 3 for the second. Tiles 4 and 5 are of y, 6 and 7 of x.
 macro_rules! blocks {
     ($($name:ident $product:literal $group:tt $half:tt $both:tt;)*) => {
         $(
             /// # Safety
-            /// There is a [`Tiles`]; the product is one that the processor has; `place` leads to what it says, with at least
-            /// one step (the second group only where it is used).
+            /// There is a [`Tiles`]; the product is one that the processor has; `place` leads to what it says, with at
+            /// least one step (the second group only where it is used).
             #[inline]
             unsafe fn $name(place: Place) {
                 const { assert!(size_of::<Strip<f32>>() == 128 && STRIP * GROUP * 4 == 2048 && TILE == 1024) };
@@ -240,7 +240,8 @@ fn finish(sums: &mut [Strip<f32>], moved: &[i32]) {
 /// The work of [`super::multiply`].
 ///
 /// # Safety
-/// [`is_open`] for the encoding, the processor has AVX-512, and the product has the shape that [`super::multiply`] checks.
+/// [`is_open`] for the encoding, the processor has AVX-512, and the product has the shape that [`super::multiply`]
+/// checks.
 pub(super) unsafe fn multiply(encoding: Encoding, mut product: Product<'_>) {
     let (steps, rows) = (product.steps, product.groups * GROUP);
     let slice = product.slice(SLICE);

@@ -202,7 +202,7 @@ impl Product<'_> {
 /// In [`Encoding::Int8`] x holds unsigned bytes, the values plus 128, and `moved` holds 128 times the sum of each row of y;
 /// otherwise `moved` is empty. Sums of integers must fit 32 bits; the result is the `f32` nearest to it. In
 /// [`Encoding::Bf16`] numbers must not be subnormal, and products or sums that are may count as zero. Padding behind the
-/// columns must be zero in y and may be anything in x.
+/// columns must be zero in y and may be anything (finite) in x.
 ///
 /// Meanwhile the processor is asked for the cache lines of `next`, which may be any memory.
 ///
@@ -221,12 +221,15 @@ pub(crate) fn multiply(
         out.fill(Strip::default());
         return;
     }
-    let (strips, groups) = (lanes.div_ceil(STRIP), y.len() / (steps * TILE));
-    assert_eq!(x.len(), strips * steps * 2 * TILE, "strips of the wrong shape");
-    assert_eq!(y.len(), groups * steps * TILE, "groups of the wrong shape");
-    assert_eq!(out.len(), strips * groups * GROUP, "a result of the wrong shape");
-    let rows = if unit.encoding == Encoding::Int8 { groups * GROUP } else { 0 };
-    assert_eq!(moved.len(), rows, "a correction for each row of bytes");
+    // Divisions, because a product of lengths that do not fit could wrap around.
+    let (strips, strip) = (lanes.div_ceil(STRIP), steps * 2 * TILE);
+    assert!(steps <= y.len() / TILE && y.len().is_multiple_of(steps * TILE), "groups of the wrong shape");
+    let groups = y.len() / (steps * TILE);
+    let rows = groups * GROUP;
+    assert!(x.len().is_multiple_of(strip) && x.len() / strip == strips, "strips of the wrong shape");
+    assert!(out.len().is_multiple_of(rows) && out.len() / rows == strips, "a result of the wrong shape");
+    let corrections = if unit.encoding == Encoding::Int8 { rows } else { 0 };
+    assert_eq!(moved.len(), corrections, "a correction for each row of bytes");
     let next = Ahead::new(next.as_ptr_range());
     let product = Product { x, y, steps, lanes, groups, moved, next, out };
     match unit.way {
