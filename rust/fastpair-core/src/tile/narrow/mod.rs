@@ -53,9 +53,6 @@ pub(crate) const BLOCK: usize = 32;
 const MOST_ROWS: usize = 1024;
 const MOST_BYTES: usize = 3 << 19;
 
-/// Strips of a panel below which the processor looks ahead better by itself.
-const FEW_STRIPS: usize = 4;
-
 /// The worth of numbers below the normal range, a term.
 const TINY: f32 = f32::MIN_POSITIVE;
 
@@ -288,8 +285,7 @@ impl Producer<f32> for NarrowTiles<'_> {
         let x = &self.panel.bytes()[..strips * steps * STRIP * STEP];
         let moved =
             if self.unit.encoding() == simd::narrow::Encoding::Int8 { &self.moved[..groups * GROUP] } else { &[] };
-        // A few strips are done before so many lines could come.
-        let next = if strips < FEW_STRIPS { &[] } else { self.packed(next) };
+        let next = self.packed(next);
         let values = &mut self.values[..strips * groups * GROUP];
         multiply(self.unit, x, bytes, [steps, self.rows], moved, next, values);
         self.y_range = y;
