@@ -228,7 +228,7 @@ impl Tiles<'_> {
         let (mut begin, mut is_new) = (0, true);
         while begin < units {
             let is_last = self.rung + 1 == ladder.len();
-            let end = if is_last { units } else { (2 * begin).clamp(FIRST_LOOK, units) };
+            let end = if is_last { units } else { (2 * begin).max(FIRST_LOOK).min(units) };
             let visit = Visit { unit: UNIT, visits: begin..end, is_new };
             self.visit(panel.clone(), y.clone(), scattered, Some(visit), consumer, context)?;
             (begin, is_new) = (end, false);

@@ -193,6 +193,31 @@ fn every_filter_finds_the_same() {
 }
 
 #[test]
+fn filters_may_change_in_searches_of_any_size() {
+    let (rows, width, k) = (600, 512, 5);
+    for spread in [1.0, 1e-7] {
+        let make = |count: usize, seed| -> Vec<f32> {
+            numbers(count * width, seed).iter().map(|value| (1.0 + value * spread) as f32).collect()
+        };
+        let (x, y) = (make(rows, 9), make(2500, 10));
+        for columns in [160, 1100, 1281, 2500] {
+            let (x, y) = (Matrix::from_slice(&x, width), Matrix::from_slice(&y[..columns * width], width));
+            let search = Search::new(x, y, Metric::Cosine);
+            for isa in Isa::available() {
+                let context = Context { isa, threads: 2, ..Context::new() };
+                let best = |filter| {
+                    let (mut scores, mut indices) = (vec![f64::NEG_INFINITY; rows * k], vec![-1; rows * k]);
+                    let search = Search { filter, ..search };
+                    search.topk(k, &mut scores, &mut indices, &mut vec![0; rows], &context).unwrap();
+                    (scores, indices)
+                };
+                assert!(best(Filter::Auto) == best(Filter::F32), "{columns} columns, {spread}, {}", isa.name());
+            }
+        }
+    }
+}
+
+#[test]
 fn packed_rows_that_are_something_else_are_refused() {
     let values: Vec<f32> = numbers(40 * 9, 8).into_iter().map(|value| value as f32).collect();
     let y = Matrix::from_slice(&values, 9);
