@@ -66,7 +66,7 @@ pub(crate) struct Size {
 const WORTH_TRYING: f64 = 3e6;
 
 /// Cycles that it takes to write a column of a row in few bits, and to copy one of a row of float32.
-const WRITING: f64 = 4.0;
+const WRITING: f64 = 2.5;
 const COPYING: f64 = 0.4;
 
 /// Cycles of a survivor: to remember it, and to score it in float64 (and then for each column).

@@ -112,7 +112,7 @@ pub(crate) fn write(form: Form, of_x: bool, row: &[f32], largest: f32, norm: f64
 }
 
 /// A signed integer of few bits.
-trait Whole {
+trait Whole: Copy {
     const MOST: f32;
     fn of(value: i32) -> Self;
 }
@@ -134,34 +134,47 @@ impl Whole for i16 {
 }
 
 /// Lanes that sums are kept in.
-const LANES: usize = 32;
+pub(super) const LANES: usize = 16;
 
 #[inline(always)]
 fn write_whole<W: Whole>(row: &[f32], scale: f32, out: &mut [W]) -> Written {
     let inverse = 1.0 / scale;
     let (mut lost, mut sums) = ([0f32; LANES], [0i32; LANES]);
-    for (values, out) in row.chunks(LANES).zip(out.chunks_mut(LANES)) {
-        if let (Ok(values), Ok(out)) = (<&[f32; LANES]>::try_from(values), <&mut [W; LANES]>::try_from(&mut *out)) {
-            for i in 0..LANES {
-                (lost[i], sums[i]) = write_one(values[i], scale, inverse, &mut out[i], lost[i], sums[i]);
-            }
-        } else {
-            for (i, (&value, out)) in values.iter().zip(out).enumerate() {
-                (lost[i], sums[i]) = write_one(value, scale, inverse, out, lost[i], sums[i]);
-            }
-        }
+    let (whole, rest) = row.as_chunks::<LANES>();
+    let (whole_out, rest_out) = out[..row.len()].as_chunks_mut::<LANES>();
+    for (values, out) in whole.iter().zip(whole_out) {
+        write_lanes(values, scale, inverse, out, &mut lost, &mut sums);
     }
+    let mut last = [0f32; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut last_out = [W::of(0); LANES];
+    write_lanes(&last, scale, inverse, &mut last_out, &mut lost, &mut sums);
+    rest_out.copy_from_slice(&last_out[..rest.len()]);
     let lost = lost.iter().map(|&lost| f64::from(lost)).sum();
     Written { scale, sum: sums.iter().sum(), lost, low: 0.0 }
 }
 
+/// The same for so many elements.
 #[inline(always)]
-fn write_one<W: Whole>(value: f32, scale: f32, inverse: f32, out: &mut W, lost: f32, sum: i32) -> (f32, i32) {
-    let scaled = (value * inverse).clamp(-W::MOST, W::MOST) + ROUNDER;
-    let whole = scaled.to_bits() as i32 - ROUNDER.to_bits() as i32;
-    *out = W::of(whole);
-    let rest = value - (scaled - ROUNDER) * scale;
-    (lost + rest * rest, sum + whole)
+fn write_lanes<W: Whole>(
+    values: &[f32; LANES],
+    scale: f32,
+    inverse: f32,
+    out: &mut [W; LANES],
+    lost: &mut [f32; LANES],
+    sums: &mut [i32; LANES],
+) {
+    let mut whole = [0i32; LANES];
+    for i in 0..LANES {
+        let scaled = (values[i] * inverse).clamp(-W::MOST, W::MOST) + ROUNDER;
+        whole[i] = scaled.to_bits() as i32 - ROUNDER.to_bits() as i32;
+        let rest = values[i] - (scaled - ROUNDER) * scale;
+        lost[i] += rest * rest;
+        sums[i] += whole[i];
+    }
+    for i in 0..LANES {
+        out[i] = W::of(whole[i]);
+    }
 }
 
 /// The nearest bfloat16, 0 instead of one below the normal range.

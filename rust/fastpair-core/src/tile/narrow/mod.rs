@@ -10,13 +10,13 @@
 //! What else can go wrong, with `u` the error of a rounding to float32:
 //! * A row loses at most `u` of its norm when it is read as float32, and as much when it is moved, of the norm before and
 //!   after; turning it, as much as `frame` says. The lost part itself is computed in float32: an element is off by at most
-//!   `5 u` of its own, the sum of squares in 32 lanes by `(d / 32 + 8) u` of itself. All that is added to `lost`.
+//!   `5 u` of its own, the sum of squares in 16 lanes by `(d / 16 + 8) u` of itself. All that is added to `lost`.
 //! * Sums of integers are exact, and rounded once. Those of bfloat16 are float32, in whatever order, a product rounded by
 //!   itself or not: every term meets at most `K` + 2 roundings for K columns, so they are off by at most
 //!   `(K + 2) u (1 + small) |x| |y|`. Rows in three parts leave `low_x . low_y` out, at most the product of the norms, and
 //!   what they sum is at most `norm + lost + 2 low` long.
 //! * Numbers and products below the normal range may count as zero: at most `4 K + 64` times the smallest normal number.
-//! * Scales, biases and norms are rounded as in `bound`, `c = (K + d / 32 + 40) u 1.05` in all.
+//! * Scales, biases and norms are rounded as in `bound`, `c = (K + d / 16 + 40) u 1.05` in all.
 //!
 //! Together, with `length = norm + lost + 2 low`,
 //!
@@ -31,6 +31,7 @@ mod frame;
 mod rows;
 
 pub use encode::Form;
+use encode::LANES;
 pub(crate) use encode::MOST_COLUMNS;
 pub(crate) use frame::Frame;
 pub use rows::PackedRows;
@@ -179,7 +180,7 @@ impl<'a> NarrowTiles<'a> {
 /// `c` of the module's text, and what is lost below the normal range.
 fn bound(form: Form, width: usize) -> [f32; 2] {
     let columns = form.roundings(width);
-    let c = (columns + width / 32 + 40) as f64 * f64::from(f32::EPSILON) / 2.0 * 1.05;
+    let c = (columns + width / LANES + 40) as f64 * f64::from(f32::EPSILON) / 2.0 * 1.05;
     [up(c), (4 * columns + 64) as f32 * TINY]
 }
 

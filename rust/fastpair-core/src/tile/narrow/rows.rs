@@ -4,7 +4,7 @@
 //! the tiles of 16 rows and 64 bytes that `simd::narrow` multiplies. Numbers are little endian. It may lie in a file that
 //! is mapped into memory, so what the header says is checked before it is believed.
 
-use super::encode::{Form, write};
+use super::encode::{Form, LANES, write};
 use super::frame::Frame;
 use super::{BLOCK, TILE, Write, put, up};
 use crate::error::{Error, Result};
@@ -106,7 +106,7 @@ impl Writer {
         let row = &self.reader.row[..];
         let written = write(self.form, of_x, row, largest(row), norm, &mut self.bytes);
         // What sums in float32 are off by at most.
-        let (u, of_sum) = (f64::from(f32::EPSILON) / 2.0, (width / 32 + 8) as f64);
+        let (u, of_sum) = (f64::from(f32::EPSILON) / 2.0, (width / LANES + 8) as f64);
         norm *= 1.0 + of_sum * u;
         let lost = written.lost.sqrt() * (1.0 + of_sum * u)
             + (8.0 + frame.roundings()) * u * norm
@@ -143,34 +143,42 @@ impl Writer {
     }
 }
 
-/// Lanes that sums are kept in.
-const LANES: usize = 32;
-
 /// Moves a row by a centre, unless there is none.
 #[inline(always)]
 fn move_row(values: &[f32], centre: &[f32], out: &mut [f32]) -> Sums {
     let (mut before, mut after, mut with_centre) = ([0f32; LANES], [0f32; LANES], [0f32; LANES]);
-    let mut add = |lane: usize, value: f32, centre: f32, out: &mut f32| {
-        *out = value - centre;
-        before[lane] += value * value;
-        after[lane] += *out * *out;
-        with_centre[lane] += value * centre;
-    };
+    let none = [0f32; LANES];
     let (whole, rest) = values.as_chunks::<LANES>();
     let (whole_out, rest_out) = out.as_chunks_mut::<LANES>();
-    let none = [0f32; LANES];
     let (whole_centre, rest_centre) = centre.as_chunks::<LANES>();
     for (i, (values, out)) in whole.iter().zip(whole_out).enumerate() {
-        let centre = whole_centre.get(i).unwrap_or(&none);
-        for lane in 0..LANES {
-            add(lane, values[lane], centre[lane], &mut out[lane]);
-        }
+        move_lanes(values, whole_centre.get(i).unwrap_or(&none), out, &mut before, &mut after, &mut with_centre);
     }
-    for (lane, (&value, out)) in rest.iter().zip(rest_out).enumerate() {
-        add(lane, value, rest_centre.get(lane).copied().unwrap_or_default(), out);
-    }
+    let (mut last, mut last_centre, mut last_out) = (none, none, none);
+    last[..rest.len()].copy_from_slice(rest);
+    last_centre[..rest_centre.len()].copy_from_slice(rest_centre);
+    move_lanes(&last, &last_centre, &mut last_out, &mut before, &mut after, &mut with_centre);
+    rest_out.copy_from_slice(&last_out[..rest.len()]);
     let sum = |lanes: [f32; LANES]| lanes.iter().map(|&lane| f64::from(lane)).sum();
     Sums { before: sum(before), after: sum(after), with_centre: sum(with_centre) }
+}
+
+/// The same for so many elements: each step is a loop of its own kind of register, which a closure would hide.
+#[inline(always)]
+fn move_lanes(
+    values: &[f32; LANES],
+    centre: &[f32; LANES],
+    out: &mut [f32; LANES],
+    before: &mut [f32; LANES],
+    after: &mut [f32; LANES],
+    with_centre: &mut [f32; LANES],
+) {
+    for i in 0..LANES {
+        out[i] = values[i] - centre[i];
+        before[i] += values[i] * values[i];
+        after[i] += out[i] * out[i];
+        with_centre[i] += values[i] * centre[i];
+    }
 }
 
 /// The largest magnitude.
