@@ -63,7 +63,8 @@ class Admission:
             "labels": labels,
             "min_score": self.min_score,
             "max_score": self.max_score,
-            "held": self.pairs_bytes(end - begin),
+            # What is freed of the block of columns before may stay with the allocator.
+            "held": 2 * self.pairs_bytes(end - begin),
         }
 
     def rows(self, begin: int, end: int) -> "Admission":

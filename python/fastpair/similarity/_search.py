@@ -288,5 +288,5 @@ def _row_blocks(rows: int, columns: int, admission: Admission, resources: Resour
 
 
 def _mask_bytes(resources: Resources) -> int:
-    """Bytes for the packed bits of a mask: half of the scratch, so that the threads have the rest."""
-    return min(MOST_MASK_BYTES, resources.scratch // 2)
+    """Bytes for the packed bits of a mask: half of the scratch with those before; threads have the rest."""
+    return min(MOST_MASK_BYTES, resources.scratch // 4)
