@@ -203,15 +203,21 @@ fn filters_may_change_in_searches_of_any_size() {
         for columns in [160, 1100, 1281, 2500] {
             let (x, y) = (Matrix::from_slice(&x, width), Matrix::from_slice(&y[..columns * width], width));
             let search = Search::new(x, y, Metric::Cosine);
+            let mut bytes = vec![0; PackedRows::most_bytes(Form::Int16, [columns, width])];
+            let used = PackedRows::pack(Metric::Cosine, Form::Int16, y, &mut bytes, &Context::new()).unwrap();
+            let packed = PackedRows::new(&bytes[..used], Metric::Cosine, [columns, width]).unwrap();
             for isa in Isa::available() {
                 let context = Context { isa, threads: 2, ..Context::new() };
-                let best = |filter| {
+                let best = |filter, packed| {
                     let (mut scores, mut indices) = (vec![f64::NEG_INFINITY; rows * k], vec![-1; rows * k]);
-                    let search = Search { filter, ..search };
+                    let search = Search { filter, packed, ..search };
                     search.topk(k, &mut scores, &mut indices, &mut vec![0; rows], &context).unwrap();
                     (scores, indices)
                 };
-                assert!(best(Filter::Auto) == best(Filter::F32), "{columns} columns, {spread}, {}", isa.name());
+                let expected = best(Filter::F32, None);
+                for packed in [None, Some(packed)] {
+                    assert!(best(Filter::Auto, packed) == expected, "{columns} columns, {spread}, {}", isa.name());
+                }
             }
         }
     }

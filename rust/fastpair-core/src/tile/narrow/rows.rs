@@ -312,6 +312,9 @@ impl<'a> PackedRows<'a> {
     /// The tiles of some rows, of which the first is a multiple of 16; empty if there are none.
     #[inline(always)]
     pub(crate) fn groups(&self, rows: Range<usize>) -> &'a [u8] {
+        if rows.is_empty() {
+            return &[];
+        }
         assert!(rows.start.is_multiple_of(GROUP) && rows.end <= self.rows, "whole groups of packed rows");
         let group = self.steps * TILE;
         &self.tiles[rows.start / GROUP * group..rows.end.div_ceil(GROUP) * group]
