@@ -82,7 +82,8 @@ fn float_rate(isa: Isa) -> f64 {
     }
 }
 
-/// Products in a cycle, as measured (see `docs/benchmarks.md`), where a unit is worth being used.
+/// Products in a cycle, where a unit is worth being used: measured with `simd::narrow::tests::speed` for AVX2; from trials
+/// of single kernels, and below what these reached, for the others.
 fn narrow_rate(unit: Unit) -> Option<f64> {
     use crate::simd::narrow::Encoding::{Bf16, Int8, Int16};
     Some(match (unit.name(), unit.encoding()) {

@@ -100,6 +100,37 @@ pub(crate) fn room<T: Clone>(len: usize, value: T) -> Result<Vec<T>> {
     Ok(vector)
 }
 
+/// Bytes in a cache line.
+const LINE: usize = 64;
+
+/// Bytes that begin with a cache line.
+pub(crate) struct Lines {
+    bytes: Vec<u8>,
+    begin: usize,
+    len: usize,
+}
+
+impl Lines {
+    /// So many, zeros.
+    pub fn new(len: usize) -> Result<Self> {
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len + LINE).map_err(|_| Error::OutOfMemory { bytes: len + LINE })?;
+        bytes.resize(len + LINE, 0);
+        let begin = bytes.as_ptr().align_offset(LINE).min(LINE);
+        Ok(Self { bytes, begin, len })
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[self.begin..self.begin + self.len]
+    }
+
+    /// The bytes, to write.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.begin..self.begin + self.len]
+    }
+}
+
 /// As many rows of `width` elements of `size` bytes as make a panel.
 pub(crate) fn panel_rows(width: usize, size: usize) -> usize {
     rows_that_fit(width, size, PANEL, STRIP)

@@ -139,6 +139,27 @@ fn no_value_is_farther_from_the_truth_than_the_bound() {
     }
 }
 
+/// Rows of one side lose nothing, so that the bound is what is known of the other side; large beside small, and both small.
+#[test]
+fn what_rows_of_any_size_lose_is_bounded() {
+    let (width, rows) = (33, 20);
+    // One element in each row: every form writes it as it is.
+    let whole: Vec<f64> =
+        (0..rows * width).map(|i| if i % width == i / width * 3 % width { 127.0 } else { 0.0 }).collect();
+    let any = numbers(rows * width, 12);
+    for powers in
+        [[-60, 33], [-75, 33], [-98, 33], [33, -75], [-62, -62], [-58, -66], [-64, -50], [-150, 40], [-30, -30]]
+    {
+        let [x, y] = powers.map(|power| 2f64.powi(power));
+        let scaled = |values: &[f64], by: f64| values.iter().map(|value| value * by).collect::<Vec<f64>>();
+        let rounded = |values: &[f64], by: f64| values.iter().map(|value| (value * by) as f32).collect::<Vec<f32>>();
+        for (left, right) in [(&any, &whole), (&whole, &any), (&any, &any)] {
+            check(&scaled(left, x), &scaled(right, y), width, &FLAT[..4], &format!("float64 {powers:?}"));
+            check(&rounded(left, x), &rounded(right, y), width, &FLAT[..4], &format!("float32 {powers:?}"));
+        }
+    }
+}
+
 #[test]
 fn float64_out_of_the_range_of_float32_is_bounded_too() {
     let (x, y) = (numbers(8 * 33, 3), numbers(60 * 33, 4));

@@ -83,9 +83,8 @@ pub(crate) struct Written {
 /// Writes a row, whose largest magnitude and norm are given, into `bytes`, with zeros behind.
 #[inline(always)]
 pub(crate) fn write(form: Form, of_x: bool, row: &[f32], largest: f32, norm: f64, bytes: &mut [u64]) -> Written {
-    bytes.fill(0);
+    bytes.fill(if of_x && form == Form::Int8 && largest < SMALLEST { MOVED } else { 0 });
     if largest < SMALLEST {
-        bytes.fill(if of_x && form == Form::Int8 { MOVED } else { 0 });
         return Written { scale: 1.0, lost: norm * norm, sum: 0, low: 0.0 };
     }
     match form {
@@ -101,12 +100,12 @@ pub(crate) fn write(form: Form, of_x: bool, row: &[f32], largest: f32, norm: f64
             let step = (largest / 32767.0).max((norm / 46000.0) as f32);
             write_whole::<i16>(row, step, bytemuck::cast_slice_mut(bytes))
         }
-        Form::Bf16 => write_bf16::<false>(row, [0; 3], bytemuck::cast_slice_mut(bytes)),
+        Form::Bf16 => write_bf16::<false>(row, largest, [0; 3], bytemuck::cast_slice_mut(bytes)),
         Form::Bf16x3 => {
             let width = row.len();
             // Where the high part is written, once more, and the low part.
             let places = if of_x { [0, width, 2 * width] } else { [0, 2 * width, width] };
-            write_bf16::<true>(row, places, bytemuck::cast_slice_mut(bytes))
+            write_bf16::<true>(row, largest, places, bytemuck::cast_slice_mut(bytes))
         }
     }
 }
@@ -143,22 +142,26 @@ fn write_whole<W: Whole>(row: &[f32], scale: f32, out: &mut [W]) -> Written {
     let (whole, rest) = row.as_chunks::<LANES>();
     let (whole_out, rest_out) = out[..row.len()].as_chunks_mut::<LANES>();
     for (values, out) in whole.iter().zip(whole_out) {
-        write_lanes(values, scale, inverse, out, &mut lost, &mut sums);
+        write_lanes(values, inverse, out, &mut lost, &mut sums);
     }
     let mut last = [0f32; LANES];
     last[..rest.len()].copy_from_slice(rest);
     let mut last_out = [W::of(0); LANES];
-    write_lanes(&last, scale, inverse, &mut last_out, &mut lost, &mut sums);
+    write_lanes(&last, inverse, &mut last_out, &mut lost, &mut sums);
     rest_out.copy_from_slice(&last_out[..rest.len()]);
-    let lost = lost.iter().map(|&lost| f64::from(lost)).sum();
-    Written { scale, sum: sums.iter().sum(), lost, low: 0.0 }
+    Written { scale, sum: sums.iter().sum(), lost: worth(lost, scale), low: 0.0 }
+}
+
+/// A sum of squares in units of `scale`, which keep small ones from being lost.
+#[inline(always)]
+fn worth(lanes: [f32; LANES], scale: f32) -> f64 {
+    lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>() * f64::from(scale) * f64::from(scale)
 }
 
 /// The same for so many elements.
 #[inline(always)]
 fn write_lanes<W: Whole>(
     values: &[f32; LANES],
-    scale: f32,
     inverse: f32,
     out: &mut [W; LANES],
     lost: &mut [f32; LANES],
@@ -166,9 +169,10 @@ fn write_lanes<W: Whole>(
 ) {
     let mut whole = [0i32; LANES];
     for i in 0..LANES {
-        let scaled = (values[i] * inverse).clamp(-W::MOST, W::MOST) + ROUNDER;
-        whole[i] = scaled.to_bits() as i32 - ROUNDER.to_bits() as i32;
-        let rest = values[i] - (scaled - ROUNDER) * scale;
+        let scaled = values[i] * inverse;
+        let rounded = scaled.clamp(-W::MOST, W::MOST) + ROUNDER;
+        whole[i] = rounded.to_bits() as i32 - ROUNDER.to_bits() as i32;
+        let rest = scaled - (rounded - ROUNDER);
         lost[i] += rest * rest;
         sums[i] += whole[i];
     }
@@ -191,7 +195,10 @@ fn of_bf16(bits: u16) -> f32 {
 }
 
 #[inline(always)]
-fn write_bf16<const LOW: bool>(row: &[f32], places: [usize; 3], out: &mut [u16]) -> Written {
+fn write_bf16<const LOW: bool>(row: &[f32], largest: f32, places: [usize; 3], out: &mut [u16]) -> Written {
+    // A power of two near the largest element, and its inverse.
+    let unit = f32::from_bits(largest.to_bits() & 0x7f80_0000);
+    let inverse = 1.0 / unit;
     let (mut lost, mut low) = ([0f32; LANES], [0f32; LANES]);
     for (begin, values) in (0..).step_by(LANES).zip(row.chunks(LANES)) {
         let mut high_parts = [0u16; LANES];
@@ -205,9 +212,9 @@ fn write_bf16<const LOW: bool>(row: &[f32], places: [usize; 3], out: &mut [u16])
                 low_parts[i] = to_bf16(rest);
                 let part = of_bf16(low_parts[i]);
                 rest -= part;
-                low[i] += part * part;
+                low[i] += (part * inverse) * (part * inverse);
             }
-            lost[i] += rest * rest;
+            lost[i] += (rest * inverse) * (rest * inverse);
         }
         let count = values.len();
         out[places[0] + begin..][..count].copy_from_slice(&high_parts[..count]);
@@ -216,6 +223,5 @@ fn write_bf16<const LOW: bool>(row: &[f32], places: [usize; 3], out: &mut [u16])
             out[places[2] + begin..][..count].copy_from_slice(&low_parts[..count]);
         }
     }
-    let sum = |lanes: [f32; LANES]| lanes.iter().map(|&lane| f64::from(lane)).sum();
-    Written { scale: 1.0, sum: 0, lost: sum(lost), low: sum(low) }
+    Written { scale: 1.0, sum: 0, lost: worth(lost, unit), low: worth(low, unit) }
 }

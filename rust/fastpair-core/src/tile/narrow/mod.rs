@@ -9,8 +9,10 @@
 //!
 //! What else can go wrong, with `u` the error of a rounding to float32:
 //! * A row loses at most `u` of its norm when it is read as float32, and as much when it is moved, of the norm before and
-//!   after; turning it, as much as `frame` says. The lost part itself is computed in float32: an element is off by at most
-//!   `5 u` of its own, the sum of squares in 16 lanes by `(d / 16 + 8) u` of itself. All that is added to `lost`.
+//!   after; turning it, as much as `frame` says. Elements below the range of float32 lose at most
+//!   half the smallest number each. The lost part itself is computed in float32, in units of the step (or of a power of
+//!   two near the largest element), whose squares stay in range: an element is off by at most `5 u` of its own, the sum of
+//!   squares in 16 lanes by `(d / 16 + 8) u` of itself. All that is added to `lost`.
 //! * Sums of integers are exact, and rounded once. Those of bfloat16 are float32, in whatever order, a product rounded by
 //!   itself or not: every term meets at most `K` + 2 roundings for K columns, so they are off by at most
 //!   `(K + 2) u (1 + small) |x| |y|`. Rows in three parts leave `low_x . low_y` out, at most the product of the norms, and
@@ -38,9 +40,9 @@ pub use rows::PackedRows;
 
 use super::kernel::{STRIP, Strip};
 use super::metric::Metric;
-use super::packed::room;
+use super::packed::{Lines, room};
 use super::{Producer, Tile};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::matrix::Matrix;
 use crate::simd::narrow::{GROUP, STEP, Unit, multiply};
 use crate::simd::{self, Isa, Level, Op};
@@ -279,7 +281,7 @@ impl Producer<f32> for NarrowTiles<'_> {
         }
         self.moved[y.len()..groups * GROUP].fill(0);
         let bytes = match self.y {
-            Source::Packed(packed) => packed.groups(y.clone()),
+            Source::Packed(_) => self.packed(y.clone()),
             Source::Matrix(_) => &self.block.bytes()[..groups * GROUP * steps * STEP],
         };
         let strips = self.rows.div_ceil(STRIP);
@@ -357,7 +359,8 @@ impl Op for Finish<'_, '_> {
             for (values, y) in values.iter_mut().zip(&tiles.brings) {
                 let own = y.scale * y.factor;
                 for (value, &scale) in values.0.iter_mut().zip(&scale.0) {
-                    *value *= scale * own;
+                    // Not the product of the scales first: it may be below the normal range where the value is not.
+                    *value = *value * scale * own;
                 }
             }
         }
@@ -373,30 +376,5 @@ impl Op for Finish<'_, '_> {
             *error = if above < f32::INFINITY { above } else { f32::INFINITY };
         }
         tiles.error = error;
-    }
-}
-
-/// Bytes that begin at a cache line.
-pub(crate) struct Lines {
-    bytes: Vec<u8>,
-    begin: usize,
-    len: usize,
-}
-
-impl Lines {
-    fn new(len: usize) -> Result<Self> {
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len + STEP).map_err(|_| Error::OutOfMemory { bytes: len + STEP })?;
-        bytes.resize(len + STEP, 0);
-        let begin = bytes.as_ptr().align_offset(STEP).min(STEP);
-        Ok(Self { bytes, begin, len })
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[self.begin..self.begin + self.len]
-    }
-
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.begin..self.begin + self.len]
     }
 }

@@ -19,7 +19,6 @@ use std::ops::Range;
 
 /// What a row brings to the values of its pairs, and to the bound on their errors: see the module above.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-#[repr(C)]
 pub(crate) struct Brings {
     /// What a written 1 is worth.
     pub scale: f32,
@@ -44,6 +43,9 @@ pub(crate) struct Writer {
     reader: Reader<f32>,
     bytes: Vec<u64>,
 }
+
+/// More than the norm of what rounding elements to the subnormal numbers of float32 takes from a row.
+const LEAST: f64 = f32::MIN_POSITIVE as f64;
 
 /// Sums over the elements of a row before and after it is moved.
 struct Sums {
@@ -107,10 +109,12 @@ impl Writer {
         let written = write(self.form, of_x, row, largest(row), norm, &mut self.bytes);
         // What sums in float32 are off by at most.
         let (u, of_sum) = (f64::from(f32::EPSILON) / 2.0, (width / LANES + 8) as f64);
-        norm *= 1.0 + of_sum * u;
+        // Elements below the range of float32 are lost when a row is read.
+        norm = norm * (1.0 + of_sum * u) + LEAST;
         let lost = written.lost.sqrt() * (1.0 + of_sum * u)
             + (8.0 + frame.roundings()) * u * norm
-            + if frame.centre.is_empty() { 0.0 } else { 2.0 * u * unmoved };
+            + if frame.centre.is_empty() { 0.0 } else { 2.0 * u * unmoved }
+            + LEAST;
         Ok(Brings {
             scale: written.scale,
             moved: if of_x { 0 } else { 128 * written.sum },
